@@ -1,0 +1,1 @@
+//! OTP for our actors.
