@@ -1,0 +1,507 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::{prop_assert, prop_assert_eq, proptest};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use super::*;
+use crate::backoff::{BackoffPolicy, Budget, Exhausted, Jitter, ResetRule};
+use crate::child_spec::Restart;
+use crate::exit::BoxError;
+
+/// A machine with a shell that does what it is told, at once unless told otherwise.
+struct Rig {
+    machine: Machine,
+    now: Instant,
+    rng: StdRng,
+    log: Vec<String>,
+    timers: Vec<(Instant, Token)>,
+    /// Children whose starts fail.
+    failing: Vec<Key>,
+    /// Starts and stops wait to be reported by hand.
+    manual: bool,
+    exit: Option<ExitReason>,
+    up: BTreeMap<Key, u64>,
+    ever: u64,
+}
+
+impl Rig {
+    fn new(strategy: Strategy, max_restarts: u32, policies: Vec<Policy>) -> Self {
+        let rules = Rules {
+            strategy,
+            intensity: Intensity { max_restarts, period: Duration::from_secs(5) },
+            auto_shutdown: AutoShutdown::Never,
+            dynamic: false,
+            max_children: None,
+        };
+        let mut machine = Machine::new(rules);
+        for (at, policy) in policies.into_iter().enumerate() {
+            machine.insert(ChildId::from(format!("c{at}")), policy);
+        }
+        Self {
+            machine,
+            now: Instant::now(),
+            rng: StdRng::seed_from_u64(7),
+            log: Vec::new(),
+            timers: Vec::new(),
+            failing: Vec::new(),
+            manual: false,
+            exit: None,
+            up: BTreeMap::new(),
+            ever: 0,
+        }
+    }
+
+    fn booted(strategy: Strategy, max_restarts: u32, policies: Vec<Policy>) -> Self {
+        let mut rig = Self::new(strategy, max_restarts, policies);
+        rig.feed(Input::StartAll);
+        rig.log.clear();
+        rig
+    }
+
+    fn feed(&mut self, input: Input) {
+        let mut inputs = std::collections::VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            let mut out = Vec::new();
+            self.machine.step(self.now, &mut self.rng, input, &mut out);
+            for effect in out {
+                if let Some(next) = self.carry_out(effect) {
+                    inputs.push_back(next);
+                }
+            }
+        }
+        self.check();
+    }
+
+    fn carry_out(&mut self, effect: Effect) -> Option<Input> {
+        match effect {
+            Effect::Start { key, inc } => {
+                self.log.push(format!("start {key}#{inc}"));
+                if self.manual {
+                    return None;
+                }
+                let outcome = if self.failing.contains(&key) {
+                    Err(ExitReason::error("no"))
+                } else {
+                    assert!(self.up.insert(key, inc).is_none(), "two incarnations of {key}");
+                    self.ever += 1;
+                    Ok(())
+                };
+                Some(Input::Started { key, inc, outcome })
+            }
+            Effect::Stop { key, inc } => {
+                self.log.push(format!("stop {key}#{inc}"));
+                if self.manual {
+                    return None;
+                }
+                self.up.remove(&key);
+                Some(Input::Exited { key, inc, reason: ExitReason::shutdown("shutdown") })
+            }
+            Effect::Arm { token, at } => {
+                self.timers.push((at, token));
+                None
+            }
+            Effect::Disarm { token } => {
+                self.timers.retain(|(_, armed)| *armed != token);
+                None
+            }
+            Effect::Meltdown { .. } => {
+                self.log.push("meltdown".to_owned());
+                None
+            }
+            Effect::Exit(reason) => {
+                self.log.push(format!("exit {}", reason.text()));
+                assert!(self.exit.replace(reason).is_none(), "ended twice");
+                None
+            }
+            Effect::Booted(outcome) => {
+                self.log.push(format!("booted {}", outcome.is_ok()));
+                None
+            }
+            Effect::Reply { .. }
+            | Effect::Changed { .. }
+            | Effect::Ended { .. }
+            | Effect::Removed { .. }
+            | Effect::Forget { .. } => None,
+        }
+    }
+
+    fn check(&self) {
+        let alive: Vec<Key> = self.machine.alive.iter().copied().collect();
+        if !self.manual {
+            assert_eq!(alive, self.up.keys().copied().collect::<Vec<_>>());
+        }
+        if self.exit.is_some() {
+            assert!(self.machine.alive.is_empty() && self.timers.is_empty(), "something outlives the supervisor");
+        }
+    }
+
+    /// The live incarnation ends by itself.
+    fn exits(&mut self, key: Key, reason: ExitReason) {
+        if let Some(inc) = self.up.remove(&key) {
+            self.feed(Input::Exited { key, inc, reason });
+        }
+    }
+
+    fn advance(&mut self, time: Duration) {
+        self.now += time;
+        while let Some(at) = self.timers.iter().position(|(at, _)| *at <= self.now) {
+            let (_, token) = self.timers.remove(at);
+            self.feed(Input::Timer { token });
+        }
+    }
+
+    fn admin(&mut self, request: Request) {
+        self.feed(Input::Admin { ticket: 1, request });
+    }
+
+    fn phase(&self, key: Key) -> Option<Phase> {
+        self.machine.child(key).map(|child| child.phase)
+    }
+}
+
+fn child(restart: Restart) -> Policy {
+    Policy { restart, significant: false, counts: true, supervisor: false, backoff: None }
+}
+
+fn isolated(policy: BackoffPolicy) -> Policy {
+    Policy { counts: false, backoff: Some(Arc::new(policy)), ..child(Restart::Permanent) }
+}
+
+fn backoff(max_attempts: u32, on_exhausted: Exhausted) -> BackoffPolicy {
+    BackoffPolicy {
+        initial: Duration::from_secs(5),
+        max: Duration::from_secs(300),
+        factor: 2.0,
+        jitter: Jitter::None,
+        max_attempts: Some(max_attempts),
+        reset_after: ResetRule::Never,
+        window: None,
+        on_exhausted,
+    }
+}
+
+fn error() -> ExitReason {
+    ExitReason::error("broken")
+}
+
+fn fatal() -> ExitReason {
+    ExitReason::Fatal(Arc::from(BoxError::from("bad token")))
+}
+
+#[test]
+fn the_first_start_goes_in_order() {
+    let mut rig = Rig::new(Strategy::OneForOne, 1, vec![child(Restart::Permanent); 3]);
+    rig.feed(Input::StartAll);
+    assert_eq!(rig.log, ["start 0#1", "start 1#1", "start 2#1", "booted true"]);
+}
+
+#[test]
+fn a_failed_first_start_is_undone_in_reverse_and_reported_last() {
+    let mut rig = Rig::new(Strategy::OneForOne, 1, vec![child(Restart::Permanent); 3]);
+    rig.failing = vec![2];
+    rig.feed(Input::StartAll);
+    let expected = ["start 0#1", "start 1#1", "start 2#1", "stop 1#1", "stop 0#1", "booted false", "exit start failed"];
+    assert_eq!(rig.log, expected);
+}
+
+#[test]
+fn one_for_all_stops_in_reverse_and_starts_in_order() {
+    let mut rig = Rig::booted(Strategy::OneForAll, 3, vec![child(Restart::Permanent); 3]);
+    rig.exits(1, error());
+    assert_eq!(rig.log, ["stop 2#1", "stop 0#1", "start 0#2", "start 1#2", "start 2#2"]);
+}
+
+#[test]
+fn one_for_all_does_not_bring_temporary_siblings_back() {
+    let policies = vec![child(Restart::Permanent), child(Restart::Temporary), child(Restart::Permanent)];
+    let mut rig = Rig::booted(Strategy::OneForAll, 3, policies);
+    rig.exits(2, error());
+    assert_eq!(rig.log, ["stop 1#1", "stop 0#1", "start 0#2", "start 2#2"]);
+    assert_eq!(rig.phase(1), None);
+}
+
+#[test]
+fn rest_for_one_retries_at_the_child_that_fails_to_start() {
+    let mut rig = Rig::booted(Strategy::RestForOne, 5, vec![child(Restart::Permanent); 4]);
+    rig.failing = vec![2];
+    rig.manual = false;
+    rig.machine.rules.intensity.max_restarts = 3;
+    rig.exits(1, error());
+    // Four ticks: the crash, then three starts of child 2 that fail.
+    let expected = [
+        "stop 3#1",
+        "stop 2#1",
+        "start 1#2",
+        "start 2#2",
+        "start 2#3",
+        "start 2#4",
+        "meltdown",
+        "stop 1#2",
+        "stop 0#1",
+        "exit intensity",
+    ];
+    assert_eq!(rig.log, expected);
+}
+
+#[test]
+fn a_sibling_that_dies_while_being_stopped_adds_no_tick() {
+    let mut rig = Rig::booted(Strategy::OneForAll, 1, vec![child(Restart::Permanent); 3]);
+    rig.manual = true;
+    rig.exits(0, error());
+    assert_eq!(rig.log, ["stop 2#1"]);
+    // Child 1 dies by itself before its turn.
+    rig.feed(Input::Exited { key: 1, inc: 1, reason: error() });
+    rig.feed(Input::Exited { key: 2, inc: 1, reason: error() });
+    assert_eq!(rig.log, ["stop 2#1", "start 0#2"]);
+}
+
+#[test]
+fn too_many_restarts_end_the_supervisor_after_its_children() {
+    let mut rig = Rig::booted(Strategy::OneForOne, 1, vec![child(Restart::Permanent); 3]);
+    rig.exits(1, error());
+    rig.exits(1, error());
+    assert_eq!(rig.log, ["start 1#2", "meltdown", "stop 2#1", "stop 0#1", "exit intensity"]);
+}
+
+#[test]
+fn restarts_spread_over_more_than_the_period_are_fine() {
+    let mut rig = Rig::booted(Strategy::OneForOne, 1, vec![child(Restart::Permanent)]);
+    for _ in 0..20 {
+        rig.exits(0, error());
+        rig.advance(Duration::from_secs(5));
+    }
+    assert!(rig.exit.is_none());
+}
+
+#[test]
+fn a_fatal_exit_fails_the_child_without_a_retry() {
+    let mut rig = Rig::booted(Strategy::OneForOne, 0, vec![isolated(backoff(3, Exhausted::Escalate))]);
+    rig.exits(0, fatal());
+    assert_eq!(rig.phase(0), Some(Phase::Down(Down::Failed)));
+    assert_eq!(rig.machine.child(0).map(|child| child.attempt), Some(0));
+    rig.admin(Request::StartNow("c0".into()));
+    assert!(matches!(rig.phase(0), Some(Phase::Running { .. })));
+}
+
+#[test]
+fn backoff_doubles_until_it_gives_up_and_a_start_by_hand_resets_it() {
+    let mut rig = Rig::booted(Strategy::OneForOne, 0, vec![isolated(backoff(3, Exhausted::GiveUp))]);
+    for delay in [5, 10, 20] {
+        rig.exits(0, error());
+        assert_eq!(rig.timers[0].0 - rig.now, Duration::from_secs(delay));
+        rig.advance(Duration::from_secs(delay));
+    }
+    rig.exits(0, error());
+    assert_eq!(rig.phase(0), Some(Phase::Down(Down::Failed)));
+    assert!(rig.timers.is_empty() && rig.exit.is_none());
+    rig.admin(Request::Restart("c0".into()));
+    rig.exits(0, error());
+    assert_eq!(rig.timers[0].0 - rig.now, Duration::from_secs(5));
+}
+
+#[test]
+fn exhausted_attempts_may_escalate_or_cool_down() {
+    let mut rig = Rig::booted(Strategy::OneForOne, 0, vec![isolated(backoff(1, Exhausted::Escalate))]);
+    rig.exits(0, error());
+    rig.advance(Duration::from_secs(5));
+    rig.exits(0, error());
+    assert_eq!(rig.log.last().map(String::as_str), Some("exit intensity"));
+
+    let wait = Duration::from_secs(3600);
+    let policy = backoff(1, Exhausted::Cooldown { wait, then_reset: true });
+    let mut rig = Rig::booted(Strategy::OneForOne, 0, vec![isolated(policy)]);
+    rig.exits(0, error());
+    rig.advance(Duration::from_secs(5));
+    rig.exits(0, error());
+    assert!(matches!(rig.phase(0), Some(Phase::Waiting { cooling: true, .. })));
+    rig.advance(wait);
+    rig.exits(0, error());
+    assert!(matches!(rig.phase(0), Some(Phase::Waiting { cooling: false, .. })), "attempts started over");
+}
+
+#[test]
+fn a_used_up_window_makes_the_child_wait_until_there_is_room() {
+    let budget = Budget { max: 2, per: Duration::from_secs(3600) };
+    let policy = BackoffPolicy { window: Some(budget), max_attempts: None, ..backoff(0, Exhausted::GiveUp) };
+    let mut rig = Rig::booted(Strategy::OneForOne, 0, vec![isolated(policy)]);
+    let begin = rig.now;
+    rig.exits(0, error());
+    rig.advance(Duration::from_secs(5));
+    rig.exits(0, error());
+    rig.advance(Duration::from_secs(10));
+    rig.exits(0, error());
+    assert!(matches!(rig.phase(0), Some(Phase::Waiting { cooling: true, at, .. }) if at == begin + budget.per));
+}
+
+#[test]
+fn a_stable_run_resets_the_attempts() {
+    let stable = ResetRule::Stable(Duration::from_secs(60));
+    let policy = BackoffPolicy { reset_after: stable, ..backoff(9, Exhausted::GiveUp) };
+    let mut rig = Rig::booted(Strategy::OneForOne, 0, vec![isolated(policy)]);
+    rig.exits(0, error());
+    rig.advance(Duration::from_secs(5));
+    rig.exits(0, error());
+    rig.advance(Duration::from_secs(10));
+    assert_eq!(rig.machine.child(0).map(|child| child.attempt), Some(2));
+    rig.advance(Duration::from_secs(61));
+    rig.exits(0, error());
+    assert_eq!(rig.machine.child(0).map(|child| child.attempt), Some(1));
+}
+
+#[test]
+fn an_isolated_child_that_fails_at_boot_does_not_fail_the_boot() {
+    let policies = vec![isolated(backoff(3, Exhausted::GiveUp)), child(Restart::Permanent)];
+    let mut rig = Rig::new(Strategy::OneForOne, 1, policies);
+    rig.failing = vec![0];
+    rig.feed(Input::StartAll);
+    assert_eq!(rig.log, ["start 0#1", "start 1#1", "booted true"]);
+    rig.failing.clear();
+    rig.advance(Duration::from_secs(5));
+    assert!(matches!(rig.phase(0), Some(Phase::Running { .. })));
+}
+
+#[test]
+fn terminate_cancels_a_pending_retry() {
+    let mut rig = Rig::booted(Strategy::OneForOne, 0, vec![isolated(backoff(3, Exhausted::GiveUp))]);
+    rig.exits(0, error());
+    rig.admin(Request::Terminate("c0".into()));
+    assert!(rig.timers.is_empty());
+    rig.advance(Duration::from_secs(60));
+    assert_eq!(rig.phase(0), Some(Phase::Down(Down::Exited)));
+}
+
+#[test]
+fn a_suspended_child_stays_down_until_resumed() {
+    let mut rig = Rig::booted(Strategy::OneForOne, 5, vec![child(Restart::Permanent)]);
+    rig.admin(Request::Suspend("c0".into()));
+    rig.exits(0, error());
+    assert_eq!(rig.phase(0), Some(Phase::Down(Down::Suspended)));
+    rig.admin(Request::Resume("c0".into()));
+    assert!(matches!(rig.phase(0), Some(Phase::Running { .. })));
+}
+
+#[test]
+fn the_end_of_a_significant_child_ends_the_supervisor_when_asked_to() {
+    let significant = Policy { significant: true, ..child(Restart::Transient) };
+    let mut rig = Rig::new(Strategy::OneForOne, 5, vec![significant.clone(), significant, child(Restart::Permanent)]);
+    rig.machine.rules.auto_shutdown = AutoShutdown::AllSignificant;
+    rig.feed(Input::StartAll);
+    rig.exits(0, error());
+    rig.exits(0, ExitReason::Normal);
+    assert!(rig.exit.is_none());
+    rig.exits(1, ExitReason::Normal);
+    assert_eq!(rig.exit.as_ref().map(ExitReason::text).as_deref(), Some("auto"));
+}
+
+#[test]
+fn a_child_stopped_while_starting_is_neither_lost_nor_restarted() {
+    let mut rig = Rig::booted(Strategy::OneForOne, 5, vec![]);
+    rig.manual = true;
+    let key = rig.machine.insert("x".into(), child(Restart::Permanent));
+    rig.admin(Request::StartNew(key));
+    rig.admin(Request::Terminate("x".into()));
+    assert_eq!(rig.log, ["start 0#1", "stop 0#1"]);
+    // It came up after all; the shell stops it, and its end is heard.
+    rig.feed(Input::Started { key, inc: 1, outcome: Ok(()) });
+    assert!(matches!(rig.phase(key), Some(Phase::Stopping { .. })));
+    rig.feed(Input::Exited { key, inc: 1, reason: ExitReason::shutdown("shutdown") });
+    assert_eq!(rig.phase(key), Some(Phase::Down(Down::Exited)));
+    rig.feed(Input::Stopped { key, inc: 1, reason: ExitReason::Killed });
+    assert_eq!(rig.phase(key), Some(Phase::Down(Down::Exited)));
+}
+
+fn reason(kind: u8) -> ExitReason {
+    match kind {
+        0 => ExitReason::Normal,
+        1 => ExitReason::shutdown("done"),
+        2 => error(),
+        3 => ExitReason::Killed,
+        4 => ExitReason::Cancelled,
+        _ => fatal(),
+    }
+}
+
+proptest! {
+    #[test]
+    fn restart_decisions_follow_the_table(kind in 0u8..6, restart in 0u8..3) {
+        let restart = [Restart::Permanent, Restart::Transient, Restart::Temporary][restart as usize];
+        let mut rig = Rig::booted(Strategy::OneForOne, 5, vec![child(restart)]);
+        let reason = reason(kind);
+        let (clean, fatal) = (reason.is_clean(), reason.is_fatal());
+        rig.exits(0, reason);
+        match restart {
+            Restart::Temporary => prop_assert_eq!(rig.phase(0), None),
+            Restart::Transient if clean => prop_assert_eq!(rig.phase(0), Some(Phase::Down(Down::Exited))),
+            Restart::Transient | Restart::Permanent if fatal => {
+                prop_assert_eq!(rig.phase(0), Some(Phase::Down(Down::Failed)));
+            }
+            Restart::Transient | Restart::Permanent => {
+                let running = matches!(rig.phase(0), Some(Phase::Running { .. }));
+                prop_assert!(running);
+            }
+        }
+    }
+
+    #[test]
+    fn meltdown_comes_exactly_when_the_count_says(
+        max in 0u32..4, gaps in proptest::collection::vec(0u64..4000, 1..40),
+    ) {
+        let mut rig = Rig::booted(Strategy::OneForOne, max, vec![child(Restart::Permanent)]);
+        let mut ticks: Vec<Instant> = Vec::new();
+        for gap in gaps {
+            rig.advance(Duration::from_millis(gap));
+            ticks.push(rig.now);
+            let within = ticks.iter().filter(|at| rig.now.duration_since(**at) < Duration::from_secs(5)).count();
+            rig.exits(0, error());
+            prop_assert_eq!(rig.exit.is_some(), within > max as usize);
+            if rig.exit.is_some() {
+                break;
+            }
+        }
+    }
+
+    #[test]
+    fn any_sequence_keeps_the_books_and_ends_with_nothing_left(
+        strategy in 0u8..3,
+        restarts in proptest::collection::vec(0u8..4, 0..6),
+        steps in proptest::collection::vec((0u8..12, 0u64..8, 0u8..6), 0..60),
+    ) {
+        let strategy = [Strategy::OneForOne, Strategy::OneForAll, Strategy::RestForOne][strategy as usize];
+        let policy = |kind: u8| match kind {
+            0 => child(Restart::Permanent),
+            1 => child(Restart::Transient),
+            2 => child(Restart::Temporary),
+            _ => isolated(backoff(2, Exhausted::GiveUp)),
+        };
+        let mut rig = Rig::booted(strategy, 20, restarts.into_iter().map(policy).collect());
+        for (what, key, kind) in steps {
+            let id = ChildId::from(format!("c{key}"));
+            match what {
+                0..=3 => rig.exits(key, reason(kind)),
+                4 => rig.admin(Request::Terminate(id)),
+                5 => rig.admin(Request::Restart(id)),
+                6 => rig.admin(Request::Cycle(id)),
+                7 => rig.admin(Request::StartNow(id)),
+                8 => rig.advance(Duration::from_secs(u64::from(kind) * 3)),
+                9 => rig.failing = vec![key],
+                10 => rig.failing.clear(),
+                _ => {
+                    if rig.machine.admits(&id).is_ok() {
+                        let key = rig.machine.insert(id, policy(kind % 4));
+                        rig.admin(Request::StartNew(key));
+                    }
+                }
+            }
+            // An input about an incarnation that is over changes nothing.
+            let before = format!("{:?}", rig.machine);
+            rig.feed(Input::Exited { key, inc: u64::MAX, reason: error() });
+            rig.feed(Input::Timer { token: u64::MAX });
+            prop_assert_eq!(before, format!("{:?}", rig.machine));
+        }
+        rig.feed(Input::Shutdown);
+        prop_assert!(rig.exit.is_some());
+        prop_assert!(rig.up.is_empty());
+    }
+}

@@ -1,0 +1,77 @@
+//! Tasks that end with their actor, and the one place of this workspace that spawns.
+
+use std::future::Future;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::exit::PanicInfo;
+use crate::panics::guard;
+
+/// Spawns a task whose owner is named by the caller: a start, a stop, a timer of a supervisor.
+#[expect(clippy::disallowed_methods, reason = "the one sanctioned spawn; every caller owns what it starts")]
+pub(crate) fn spawn(future: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+    tokio::spawn(future)
+}
+
+/// Blocking jobs of the whole process at once: disks do not get faster by more, and threads cost memory.
+const BLOCKING: usize = 16;
+
+/// Runs blocking work off the executor; more than the bound waits. `None`: it panicked, or the runtime is going.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    static ROOM: Semaphore = Semaphore::const_new(BLOCKING);
+    let _room = ROOM.acquire().await.ok()?;
+    #[allow(clippy::disallowed_methods, reason = "bounded here, and the caller waits for it")]
+    let job = tokio::task::spawn_blocking(work);
+    job.await.ok()
+}
+
+/// The tasks of one incarnation.
+#[derive(Debug, Default)]
+pub(crate) struct Scope {
+    token: CancellationToken,
+    tracker: TaskTracker,
+}
+
+impl Scope {
+    /// Runs `future` until it is done or the scope ends. A panic is handed to `on_panic`.
+    pub(crate) fn spawn(
+        &self,
+        future: impl Future<Output = ()> + Send + 'static,
+        on_panic: impl FnOnce(PanicInfo) + Send + 'static,
+    ) {
+        if self.token.is_cancelled() {
+            return;
+        }
+        let token = self.token.clone();
+        self.tracker.spawn(async move {
+            tokio::select! {
+                biased;
+                () = token.cancelled() => {}
+                outcome = guard(move || future) => {
+                    if let Err(panic) = outcome {
+                        on_panic(panic);
+                    }
+                }
+            }
+        });
+    }
+
+    /// Ends all tasks at their next await point.
+    pub(crate) fn end(&self) {
+        self.token.cancel();
+        self.tracker.close();
+    }
+
+    /// Waits until all tasks have ended; `end` first.
+    pub(crate) async fn ended(&self) {
+        self.tracker.wait().await;
+    }
+
+    /// How many tasks there are.
+    pub(crate) fn len(&self) -> usize {
+        self.tracker.len()
+    }
+}

@@ -1,0 +1,316 @@
+//! The runtime actor of a supervisor.
+//!
+//! It is busy only for as long as a decision takes. It hears of its children's ends before its messages, boots inside
+//! its loop so that it can be asked and stopped while booting, and ends only after its children.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ractor::{ActorCell, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::actor::ChildExit;
+use crate::checkpoint::Checkpoint;
+use crate::child_spec::{ChildSpec, SupervisorSpec};
+use crate::exit::ExitReason;
+use crate::machine::{Effect, Input, Key, Machine, Mode, Rules, Ticket};
+use crate::path::ActorPath;
+use crate::shell::exits::{bury, failed, terminated};
+use crate::shell::messages::{Answering, Completion, Completions, SupMsg};
+use crate::shell::seat::ErasedSlot;
+use crate::shell::timers::Timers;
+use crate::shell::tree_link::{NodeLink, TreeShared};
+use crate::supervisor::{StartError, SupervisorSlot};
+use crate::telemetry::meter::Meter;
+use crate::tree::NodeId;
+
+/// The actor; everything it knows is in [`Shell`].
+pub(crate) struct ShellActor;
+
+/// Whom a supervisor belongs to.
+#[derive(Clone)]
+pub(crate) enum Role {
+    /// A node of its own in the tree.
+    Supervisor,
+    /// The hidden supervisor of a worker's children; the worker is told of each end.
+    Nursery(Arc<dyn Fn(ChildExit) + Send + Sync>),
+}
+
+/// What a supervisor is started with.
+pub(crate) struct ShellArgs {
+    pub(crate) spec: SupervisorSpec,
+    pub(crate) dynamic: bool,
+    pub(crate) max_children: Option<usize>,
+    pub(crate) path: ActorPath,
+    pub(crate) node: NodeId,
+    pub(crate) shared: Arc<TreeShared>,
+    pub(crate) slot: SupervisorSlot,
+    /// Told once all children are up, or why not.
+    pub(crate) booted: Option<oneshot::Sender<Result<(), StartError>>>,
+    pub(crate) role: Role,
+}
+
+/// A child as the shell sees it.
+pub(crate) struct Link {
+    pub(crate) spec: ChildSpec,
+    pub(crate) path: ActorPath,
+    pub(crate) node: NodeLink,
+    pub(crate) checkpoint: Checkpoint,
+    pub(crate) meter: Arc<Meter>,
+    pub(crate) run: Option<Run>,
+}
+
+/// The current incarnation of a child.
+pub(crate) struct Run {
+    pub(crate) inc: u64,
+    pub(crate) cancel: CancellationToken,
+    /// Ends the start under way.
+    pub(crate) abort_start: CancellationToken,
+    pub(crate) early_cell: Arc<std::sync::OnceLock<ActorCell>>,
+    pub(crate) cell: Option<ActorCell>,
+    pub(crate) stop_wanted: bool,
+}
+
+/// A supervisor's state.
+pub(crate) struct Shell {
+    pub(crate) me: ActorCell,
+    pub(crate) machine: Machine,
+    pub(crate) links: HashMap<Key, Link>,
+    pub(crate) by_actor: HashMap<ActorId, (Key, u64)>,
+    /// Ends of actors whose start has not been reported yet.
+    pub(crate) early_exits: HashMap<ActorId, ExitReason>,
+    pub(crate) starting: usize,
+    pub(crate) completions: Arc<Completions>,
+    pub(crate) timers: Timers,
+    pub(crate) rng: StdRng,
+    pub(crate) replies: HashMap<Ticket, Answering<()>>,
+    pub(crate) next_ticket: Ticket,
+    pub(crate) booted: Option<oneshot::Sender<Result<(), StartError>>>,
+    pub(crate) path: ActorPath,
+    pub(crate) node: NodeId,
+    pub(crate) shared: Arc<TreeShared>,
+    pub(crate) slot: SupervisorSlot,
+    pub(crate) role: Role,
+    pub(crate) exit: Option<ExitReason>,
+    pub(crate) zombies: HashMap<u64, NodeId>,
+    pub(crate) next_zombie: u64,
+}
+
+impl ractor::Actor for ShellActor {
+    type Msg = SupMsg;
+    type State = Shell;
+    type Arguments = ShellArgs;
+
+    async fn pre_start(&self, me: ActorRef<SupMsg>, args: ShellArgs) -> Result<Shell, ActorProcessingErr> {
+        let cell = me.get_cell();
+        let shell = Shell::new(cell.clone(), args);
+        shell.slot.publish(cell.clone());
+        #[cfg(feature = "chaos")]
+        if matches!(shell.role, Role::Supervisor) {
+            crate::chaos::register(&shell.path, &cell, false);
+        }
+        drop(cell.send_message(SupMsg::Boot));
+        Ok(shell)
+    }
+
+    async fn handle(&self, me: ActorRef<SupMsg>, message: SupMsg, shell: &mut Shell) -> Result<(), ActorProcessingErr> {
+        shell.receive(message);
+        shell.settle(&me);
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        me: ActorRef<SupMsg>,
+        event: SupervisionEvent,
+        shell: &mut Shell,
+    ) -> Result<(), ActorProcessingErr> {
+        shell.child_event(event);
+        shell.settle(&me);
+        Ok(())
+    }
+
+    /// Reached with children only if somebody stopped this actor behind the supervisor's back.
+    async fn post_stop(&self, me: ActorRef<SupMsg>, shell: &mut Shell) -> Result<(), ActorProcessingErr> {
+        if !matches!(shell.machine.mode, Mode::Done) {
+            shell.run(Input::Shutdown);
+        }
+        while !matches!(shell.machine.mode, Mode::Done) {
+            let completions = Arc::clone(&shell.completions);
+            let filled = completions.filled.notified();
+            shell.catch_up();
+            if matches!(shell.machine.mode, Mode::Done) {
+                break;
+            }
+            filled.await;
+        }
+        shell.settle(&me);
+        Ok(())
+    }
+}
+
+impl Shell {
+    fn new(me: ActorCell, args: ShellArgs) -> Self {
+        let rules = Rules {
+            strategy: args.spec.strategy,
+            intensity: args.spec.intensity,
+            auto_shutdown: args.spec.auto_shutdown,
+            dynamic: args.dynamic,
+            max_children: args.max_children,
+        };
+        let mut shell = Self {
+            me,
+            machine: Machine::new(rules),
+            links: HashMap::new(),
+            by_actor: HashMap::new(),
+            early_exits: HashMap::new(),
+            starting: 0,
+            completions: Completions::new(),
+            timers: Timers::default(),
+            rng: StdRng::from_os_rng(),
+            replies: HashMap::new(),
+            next_ticket: 1,
+            booted: args.booted,
+            path: args.path,
+            node: args.node,
+            shared: args.shared,
+            slot: args.slot,
+            role: args.role,
+            exit: None,
+            zombies: HashMap::new(),
+            next_zombie: 0,
+        };
+        shell.show_rules();
+        for spec in args.spec.children {
+            shell.add(spec);
+        }
+        shell
+    }
+
+    /// Feeds the machine and carries out what it says.
+    pub(crate) fn run(&mut self, input: Input) {
+        let mut effects: Vec<Effect> = Vec::new();
+        self.machine.step(Instant::now(), &mut self.rng, input, &mut effects);
+        for effect in effects {
+            self.carry_out(effect);
+        }
+    }
+
+    /// Everything that tasks and timers have to say.
+    pub(crate) fn catch_up(&mut self) {
+        while let Some(completion) = self.completions.pop() {
+            match completion {
+                Completion::Started { key, inc, outcome } => self.started(key, inc, outcome),
+                Completion::Stopped { key, inc, cell, outcome } => self.stopped(key, inc, &cell, outcome),
+                Completion::Buried { zombie } => {
+                    if let Some(node) = self.zombies.remove(&zombie) {
+                        self.shared.tree.remove(node);
+                    }
+                }
+            }
+        }
+        let now = Instant::now();
+        while let Some(token) = self.timers.pop_due(now) {
+            self.run(Input::Timer { token });
+        }
+    }
+
+    /// Ends the turn: arms the next timer, or ends the supervisor.
+    fn settle(&mut self, me: &ActorRef<SupMsg>) {
+        let waker = me.clone();
+        self.timers.settle(move || drop(waker.send_message(SupMsg::Poke)));
+        if let Some(reason) = self.exit.take() {
+            self.slot.finish(&reason);
+            me.stop(Some(reason.text()));
+        }
+    }
+
+    fn child_event(&mut self, event: SupervisionEvent) {
+        let (cell, reason) = match event {
+            SupervisionEvent::ActorTerminated(cell, state, reason) => {
+                let stopping = self.is_stopping(cell.get_id());
+                let reason = terminated(reason, stopping);
+                bury(SupervisionEvent::ActorTerminated(cell.clone(), state, None));
+                (cell, reason)
+            }
+            SupervisionEvent::ActorFailed(cell, error) => (cell, failed(error)),
+            SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => return,
+        };
+        match self.by_actor.remove(&cell.get_id()) {
+            Some((key, inc)) => self.exited(key, inc, reason),
+            None if self.starting > 0 => {
+                self.early_exits.insert(cell.get_id(), reason);
+            }
+            None => tracing::debug!(target: "supervision", path = %self.path, "foreign child ended"),
+        }
+        // A storm of exits must not keep starts and timers waiting: they share this turn.
+        self.catch_up();
+    }
+
+    fn is_stopping(&self, actor: ActorId) -> bool {
+        let Some((key, _)) = self.by_actor.get(&actor) else { return false };
+        self.links.get(key).and_then(|link| link.run.as_ref()).is_some_and(|run| run.stop_wanted)
+    }
+
+    pub(crate) fn exited(&mut self, key: Key, inc: u64, reason: ExitReason) {
+        if let Some(link) = self.links.get_mut(&key)
+            && let Some(run) = link.run.take_if(|run| run.inc == inc)
+        {
+            run.cancel.cancel();
+            if let (Some(cell), Some(slot)) = (&run.cell, &link.spec.slot) {
+                slot.unpublish(cell.get_id(), &reason);
+            }
+            self.shared.tree.clear_children(link.node.id);
+        }
+        self.run(Input::Exited { key, inc, reason });
+    }
+
+    fn receive(&mut self, message: SupMsg) {
+        match message {
+            SupMsg::Boot => self.run(Input::StartAll),
+            SupMsg::Poke => self.catch_up(),
+            SupMsg::Add(spec, reply) => self.add_and_start(*spec, reply),
+            SupMsg::Admin(request, reply) => {
+                let ticket = self.ticket(reply);
+                self.run(Input::Admin { ticket, request });
+            }
+            SupMsg::Which(reply) => drop(reply.send(Ok(self.which()))),
+            SupMsg::Count(reply) => drop(reply.send(Ok(self.count()))),
+            SupMsg::Reconfigure(spec, options, reply) => drop(reply.send(self.reconfigure(*spec, options))),
+            SupMsg::Shutdown => self.run(Input::Shutdown),
+        }
+    }
+
+    pub(crate) fn ticket(&mut self, reply: Option<Answering<()>>) -> Ticket {
+        let Some(reply) = reply else { return 0 };
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        self.replies.insert(ticket, reply);
+        ticket
+    }
+}
+
+impl Drop for Shell {
+    /// However the supervisor ends, nobody is left believing in its children.
+    fn drop(&mut self) {
+        for link in self.links.values() {
+            if let Some(run) = &link.run {
+                run.cancel.cancel();
+                run.abort_start.cancel();
+                if let (Some(cell), Some(slot)) = (&run.cell, &link.spec.slot) {
+                    slot.unpublish(cell.get_id(), &ExitReason::Killed);
+                }
+            }
+        }
+    }
+}
+
+impl ErasedSlot for SupervisorSlot {
+    fn unpublish(&self, actor: ActorId, reason: &ExitReason) {
+        self.withdraw(actor, reason);
+    }
+}

@@ -1,0 +1,222 @@
+//! Carries out effects: starts, stops, timers, answers, what the tree shows and what the log says.
+
+use std::collections::HashSet;
+
+use tokio::time::Instant;
+
+use crate::actor::ChildExit;
+use crate::child_spec::SupervisorSpec;
+use crate::exit::ExitReason;
+use crate::machine::{AdminError, BootError, Child, Down, Effect, Handling, Input, Key, Mode, Phase, Request};
+use crate::shell::actor::{Role, Shell};
+use crate::supervisor::{ChildCount, ChildInfo, ReconfigureOptions, ReconfigureReport, StartError};
+use crate::telemetry::event;
+use crate::tree::{ChildState, ExitRecord, IntensityView, NodeState};
+
+impl Shell {
+    pub(crate) fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Start { key, inc } => self.start(key, inc),
+            Effect::Stop { key, inc } => self.stop(key, inc),
+            Effect::Arm { token, at } => self.timers.arm(token, at),
+            Effect::Disarm { token } => self.timers.disarm(token),
+            Effect::Reply { ticket, answer } => {
+                if let Some(reply) = self.replies.remove(&ticket) {
+                    drop(reply.send(answer.map(|_| ())));
+                }
+            }
+            Effect::Changed { key } => self.show(key),
+            Effect::Ended { key, inc, reason, handling } => self.ended(key, inc, reason, handling),
+            Effect::Removed { key } => self.removed(key),
+            Effect::Forget { key } => {
+                if let Some(link) = self.links.get(&key) {
+                    link.checkpoint.clear();
+                }
+            }
+            Effect::Booted(outcome) => self.report_boot(outcome),
+            Effect::Meltdown { key, restarts } => {
+                let child = self.links.get(&key).map(|link| link.path.to_string()).unwrap_or_default();
+                event::meltdown(&self.path, &child, restarts);
+            }
+            Effect::Exit(reason) => self.exit = Some(reason),
+        }
+    }
+
+    fn removed(&mut self, key: Key) {
+        if let Some(link) = self.links.remove(&key) {
+            self.shared.tree.remove(link.node.id);
+        }
+    }
+
+    fn report_boot(&mut self, outcome: Result<(), BootError>) {
+        let outcome = outcome.map_err(|error| match error {
+            BootError::Child { id, reason } => StartError::Child { id, reason },
+            BootError::ShutDown => StartError::ShutDown,
+        });
+        if let Some(booted) = self.booted.take() {
+            drop(booted.send(outcome));
+        }
+    }
+
+    fn ended(&mut self, key: Key, inc: u64, reason: ExitReason, handling: Handling) {
+        let Some(link) = self.links.get(&key) else { return };
+        let attempt = self.machine.child(key).map_or(0, |child| child.attempt);
+        event::ended(&link.path, inc, &reason, handling, attempt);
+        if inc > 0 {
+            self.shared.tree.record_exit(
+                link.node.id,
+                ExitRecord {
+                    class: reason.class(),
+                    text: reason.text(),
+                    location: reason.location().map(str::to_owned),
+                    at: self.shared.tree.now_ms(),
+                    incarnation: inc,
+                    handling,
+                },
+            );
+        }
+        match &self.role {
+            Role::Nursery(report) => report(ChildExit { id: link.spec.id.clone(), incarnation: inc, reason }),
+            Role::Supervisor => self.show_intensity(),
+        }
+    }
+
+    /// Shows a child as the machine sees it.
+    fn show(&mut self, key: Key) {
+        let Some(child) = self.machine.child(key) else { return };
+        let Some(link) = self.links.get(&key) else { return };
+        let backoff = child.policy.backoff.as_deref();
+        let state = ChildState {
+            state: self.node_state(child, self.machine.round_waits_until()),
+            incarnation: child.inc,
+            restarts: child.restarts,
+            attempt: child.attempt,
+            max_attempts: backoff.and_then(|policy| policy.max_attempts),
+            suspended: child.suspended,
+        };
+        self.shared.tree.show(link.node.id, state);
+    }
+
+    fn show_intensity(&mut self) {
+        if matches!(self.role, Role::Supervisor) {
+            let used = self.machine.restarts_in_period(Instant::now());
+            let rules = &self.machine.rules;
+            self.shared.tree.show_intensity(
+                self.node,
+                IntensityView { used, max: rules.intensity.max_restarts, period: rules.intensity.period },
+            );
+        }
+    }
+
+    pub(crate) fn show_rules(&mut self) {
+        if matches!(self.role, Role::Supervisor) {
+            self.shared.tree.show_strategy(self.node, self.machine.rules.strategy);
+            self.show_intensity();
+        }
+    }
+
+    pub(crate) fn which(&self) -> Vec<ChildInfo> {
+        let waits = self.machine.round_waits_until();
+        self.machine
+            .children()
+            .filter_map(|(key, child)| {
+                let link = self.links.get(&key)?;
+                Some(ChildInfo {
+                    id: child.id.clone(),
+                    path: link.path.clone(),
+                    kind: link.spec.kind,
+                    is_supervisor: child.policy.supervisor,
+                    restart: child.policy.restart,
+                    state: self.node_state(child, waits),
+                    incarnation: child.inc,
+                    attempt: child.attempt,
+                    restarts: child.restarts,
+                    last_exit: child.last_exit.clone(),
+                })
+            })
+            .collect()
+    }
+
+    pub(crate) fn count(&self) -> ChildCount {
+        let mut count = ChildCount { specs: 0, active: self.machine.alive(), supervisors: 0, workers: 0 };
+        for (_, child) in self.machine.children() {
+            count.specs += 1;
+            if child.policy.supervisor {
+                count.supervisors += 1;
+            } else {
+                count.workers += 1;
+            }
+        }
+        count
+    }
+
+    /// Takes over new specs and rules: all of them, or none if one is refused.
+    pub(crate) fn reconfigure(
+        &mut self,
+        spec: SupervisorSpec,
+        options: ReconfigureOptions,
+    ) -> Result<ReconfigureReport, AdminError> {
+        crate::supervisor::check(&spec)?;
+        if !matches!(self.machine.mode, Mode::Booting | Mode::Up) {
+            return Err(AdminError::ShuttingDown);
+        }
+        let mut report = ReconfigureReport::default();
+        self.machine.rules.strategy = spec.strategy;
+        self.machine.rules.intensity = spec.intensity;
+        self.machine.rules.auto_shutdown = spec.auto_shutdown;
+        self.show_rules();
+        let wanted: HashSet<_> = spec.children.iter().map(|child| child.id.clone()).collect();
+        let gone: Vec<_> =
+            self.machine.children().map(|(_, child)| child.id.clone()).filter(|id| !wanted.contains(id)).collect();
+        if options.stop_removed {
+            for id in gone {
+                self.run(Input::Admin { ticket: 0, request: Request::Remove(id.clone()) });
+                report.removed.push(id);
+            }
+        }
+        for child in spec.children {
+            let id = child.id.clone();
+            match self.machine.key_of(&id) {
+                Some(key) => {
+                    let policy = child.policy();
+                    if let Some(link) = self.links.get_mut(&key) {
+                        self.shared.tree.show_spec(link.node.id, &child);
+                        link.spec = child;
+                    }
+                    self.run(Input::Admin { ticket: 0, request: Request::Adopt(id.clone(), policy) });
+                    report.kept.push(id);
+                }
+                None if options.start_new => {
+                    self.add_and_start(child, None);
+                    report.added.push(id);
+                }
+                None => {}
+            }
+        }
+        Ok(report)
+    }
+
+    fn node_state(&self, child: &Child, round_waits: Option<Instant>) -> NodeState {
+        match child.phase {
+            Phase::Down(Down::Exited) => NodeState::Exited,
+            Phase::Down(Down::Failed) => NodeState::Failed,
+            Phase::Down(Down::Suspended) => NodeState::Suspended,
+            Phase::Starting if child.restarts > 0 => NodeState::Restarting,
+            Phase::Starting => NodeState::Starting,
+            Phase::Running { .. } => NodeState::Running,
+            Phase::Stopping { .. } => NodeState::Stopping,
+            Phase::Waiting { at, cooling: true, .. } => NodeState::CoolingDown { until: self.shared.tree.epoch_of(at) },
+            Phase::Waiting { at, .. } => self.backing_off(child, at),
+            Phase::Queued => match round_waits {
+                Some(at) => self.backing_off(child, at),
+                None if child.inc == 0 => NodeState::Starting,
+                None => NodeState::Restarting,
+            },
+        }
+    }
+
+    fn backing_off(&self, child: &Child, at: Instant) -> NodeState {
+        let max_attempts = child.policy.backoff.as_deref().and_then(|policy| policy.max_attempts);
+        NodeState::BackingOff { at: self.shared.tree.epoch_of(at), attempt: child.attempt, max_attempts }
+    }
+}

@@ -1,0 +1,115 @@
+//! A node as the store keeps it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::child_spec::{ChildKind, ChildSpec};
+use crate::path::{ActorPath, ChildId};
+use crate::supervisor::SupervisorSlot;
+use crate::telemetry::meter::Meter;
+use crate::tree::soft::Soft;
+use crate::tree::{MailboxView, NodeFlags, NodeMetrics, NodeState, NodeView};
+
+/// A node's number.
+pub(crate) type NodeId = u64;
+
+/// Who can act on a node: its supervisor, under which id, and whether that is a worker's nursery.
+pub(crate) type Controller = (SupervisorSlot, ChildId, bool);
+
+pub(super) struct Node {
+    pub(super) view: NodeView,
+    /// As followers know it.
+    pub(super) published: Option<NodeView>,
+    pub(super) children: BTreeSet<NodeId>,
+    pub(super) soft: Arc<Soft>,
+    pub(super) meter: Option<Arc<Meter>>,
+    pub(super) controller: Option<Controller>,
+}
+
+/// A node to be.
+pub(crate) struct NewNode<'a> {
+    pub(crate) parent: Option<NodeId>,
+    pub(crate) path: &'a ActorPath,
+    pub(crate) name: &'a ChildId,
+    pub(crate) spec: Option<&'a ChildSpec>,
+    pub(crate) meter: Option<Arc<Meter>>,
+    pub(crate) controller: Option<Controller>,
+}
+
+/// What a supervisor says of a child.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ChildState {
+    pub(crate) state: NodeState,
+    pub(crate) incarnation: u64,
+    pub(crate) restarts: u64,
+    pub(crate) attempt: u32,
+    pub(crate) max_attempts: Option<u32>,
+    pub(crate) suspended: bool,
+}
+
+impl Node {
+    pub(super) fn measured(&self) -> NodeView {
+        let mut view = self.view.clone();
+        if let Some(metrics) = self.metrics() {
+            view.mailbox = Some(metrics.mailbox);
+            view.handled = metrics.handled;
+            view.failed = metrics.failed;
+            view.in_hand = metrics.in_hand;
+        }
+        view
+    }
+
+    pub(super) fn metrics(&self) -> Option<NodeMetrics> {
+        let read = self.meter.as_ref().filter(|_| !self.view.is_supervisor)?.read();
+        let mailbox =
+            MailboxView { depth: read.depth, bound: read.bound, oldest: read.oldest_ms.map(Duration::from_millis) };
+        Some(NodeMetrics {
+            id: self.view.id,
+            mailbox,
+            handled: read.handled,
+            failed: read.failed,
+            in_hand: read.busy_ms.map(Duration::from_millis),
+        })
+    }
+}
+
+impl NewNode<'_> {
+    pub(crate) fn root<'a>(id: &'a ChildId, path: &'a ActorPath) -> NewNode<'a> {
+        NewNode { parent: None, path, name: id, spec: None, meter: None, controller: None }
+    }
+
+    pub(super) fn view(&self, id: NodeId) -> NodeView {
+        NodeView {
+            id,
+            parent: self.parent,
+            path: self.path.clone(),
+            name: self.name.to_string(),
+            kind: self.spec.map_or("root", |spec| spec.kind),
+            is_supervisor: self.spec.is_none_or(|spec| spec.child_kind == ChildKind::Supervisor),
+            state: NodeState::Starting,
+            incarnation: 0,
+            started_at: None,
+            restarts: 0,
+            attempt: 0,
+            max_attempts: None,
+            last_exit: None,
+            restart: self.spec.map(|spec| spec.restart),
+            strategy: None,
+            intensity: None,
+            label: self.spec.and_then(|spec| spec.label.as_deref()).map(str::to_owned),
+            detail: BTreeMap::new(),
+            busy: None,
+            mailbox: None,
+            handled: 0,
+            failed: 0,
+            in_hand: None,
+            flags: NodeFlags {
+                significant: self.spec.is_some_and(|spec| spec.significant),
+                suspended: false,
+                worker_child: self.controller.as_ref().is_some_and(|(_, _, nursery)| *nursery),
+                isolated: self.spec.is_some_and(|spec| spec.policy().isolated()),
+            },
+        }
+    }
+}
