@@ -11,10 +11,22 @@
 //! | 3 | `providers` `tools` `channels` |
 //! | 4 | `agents` `delivery` |
 //! | 5 | `sessions` |
-//! | 6 | (cron, heartbeat) |
+//! | 6 | (nothing yet) |
 //! | 7 | `gateway` |
 
+pub mod agents;
+pub mod auth_profiles;
+pub mod channels;
 pub mod clock;
+pub mod config;
+pub mod delivery;
+pub mod gateway;
 pub mod ids;
 pub mod message;
+pub mod providers;
 pub mod secret;
+pub mod sessions;
+pub mod store;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+pub mod tools;

@@ -1,0 +1,17 @@
+//! Runs: one turn of a session, from its input to an answer, with the tool calls on the way.
+//!
+//! A run owns nothing that lasts. What it produces goes to its session through [`contract::RunSink`], which answers
+//! once it is durable; the session alone decides whether a run that died is started again.
+
+pub mod context;
+pub mod contract;
+pub mod event;
+pub mod model_call;
+pub mod prompt;
+mod receive;
+pub mod run;
+pub mod tool_call;
+pub mod turn;
+
+pub use contract::{RunFailure, RunJob, RunOutcome, RunResult, RunServices, RunSink};
+pub use event::{EventSink, GatewayEvent, RunEvent, RunEventKind, RunPhase};

@@ -1,0 +1,123 @@
+//! What a run is given, what it gives back, and the port to its session.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures_util::future::BoxFuture;
+use tokio::sync::Semaphore;
+
+use super::event::{EventSink, GatewayEvent, RunEvent, RunEventKind};
+use crate::auth_profiles::AuthProfilesHandle;
+use crate::clock::{Clock, EpochMs};
+use crate::config::ConfigHandle;
+use crate::ids::{AgentId, RunId, SessionKey};
+use crate::message::{Message, Usage};
+use crate::providers::ProvidersHandle;
+use crate::tools::ToolRegistry;
+
+/// What runs share.
+#[derive(Clone)]
+pub struct RunServices {
+    /// Models.
+    pub providers: ProvidersHandle,
+    /// Credentials.
+    pub auth: AuthProfilesHandle,
+    /// Configuration.
+    pub config: ConfigHandle,
+    /// Tools.
+    pub tools: Arc<ToolRegistry>,
+    /// Watchers.
+    pub events: Arc<dyn EventSink>,
+    /// Wall clock.
+    pub clock: Clock,
+    /// Slots of the `main` lane: how many runs may call a model at once.
+    pub lane: Arc<Semaphore>,
+}
+
+impl std::fmt::Debug for RunServices {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RunServices")
+    }
+}
+
+/// One turn to do.
+#[derive(Debug, Clone)]
+pub struct RunJob {
+    /// Its id.
+    pub run: RunId,
+    /// Its session.
+    pub session: SessionKey,
+    /// The session's generation.
+    pub session_id: Arc<str>,
+    /// The agent.
+    pub agent: AgentId,
+    /// The conversation, ending with the input (or with what an earlier attempt already did).
+    pub history: Vec<Message>,
+    /// Counter of the run's events; outlives an attempt.
+    pub seq: Arc<AtomicU64>,
+    /// From 1.
+    pub attempt: u32,
+    /// When the first attempt started.
+    pub started_at: EpochMs,
+    /// The one model to ask, instead of the agent's.
+    pub model: Option<String>,
+}
+
+impl RunJob {
+    /// Publishes an event of this run.
+    pub fn publish(&self, services: &RunServices, kind: RunEventKind) {
+        let seq = self.seq.fetch_add(1, Ordering::Relaxed) + 1;
+        services.events.publish(GatewayEvent::Run(RunEvent {
+            run: self.run.clone(),
+            session: self.session.clone(),
+            session_id: Arc::clone(&self.session_id),
+            agent: self.agent.clone(),
+            seq,
+            at: services.clock.now_ms(),
+            kind,
+        }));
+    }
+}
+
+/// How a run ended, as it tells its session.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunResult {
+    /// In which way.
+    pub outcome: RunOutcome,
+    /// Provider of the last call.
+    pub provider: String,
+    /// Model of the last call.
+    pub model: String,
+    /// Tokens of all calls.
+    pub usage: Usage,
+    /// Tools that were called with success.
+    pub tools: Vec<String>,
+}
+
+/// The ways to end.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RunOutcome {
+    /// The last message of the model; not in the transcript yet.
+    Answered(Message),
+    /// No answer.
+    Failed(RunFailure),
+    /// Cancelled. What the model had said so far, if anything.
+    Aborted(Option<Message>),
+}
+
+/// A failure, in words for a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunFailure {
+    /// Short text that names no secret.
+    pub text: String,
+    /// `timeout`, `rate_limit`, `context_length`, `refusal`, `unknown`.
+    pub kind: &'static str,
+}
+
+/// The session's ear.
+pub trait RunSink: Send + Sync + 'static {
+    /// Puts a message into the transcript; resolves to true when it is durable.
+    fn append(&self, message: Message) -> BoxFuture<'static, bool>;
+    /// The run is over. Called once; nothing follows.
+    fn finished(&self, result: RunResult);
+}

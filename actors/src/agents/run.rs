@@ -1,0 +1,276 @@
+//! One run: a turn of a session.
+//!
+//! Parent: its session · Restart: temporary · Mailbox: 64, reject
+//! Survives a restart: nothing; the session resumes it from its journal. Lost: text that was streamed and not stored.
+//! Fails when: its turn panics. Failures of models and tools are results.
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use supervision::{Actor, ActorResult, BoxError, ChildExit, ChildSpec, Ctx, Mailbox, Restart, Slot};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use super::contract::{RunFailure, RunJob, RunOutcome, RunResult, RunServices, RunSink};
+use super::event::RunEventKind;
+use super::tool_call::{self, ToolCallArgs, ToolResult};
+use super::turn::{self, ToolRequest, TurnPort};
+use crate::clock::EpochMs;
+use crate::tools::ToolError;
+
+/// How long a run may take unless the configuration says otherwise (OpenClaw: 48 h).
+const LONGEST: Duration = Duration::from_secs(48 * 60 * 60);
+
+/// Arguments of a run.
+#[derive(Clone)]
+pub struct RunArgs {
+    /// What to do.
+    pub job: RunJob,
+    /// With what.
+    pub services: RunServices,
+    /// For whom.
+    pub sink: Arc<dyn RunSink>,
+}
+
+impl std::fmt::Debug for RunArgs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "RunArgs({})", self.job.run)
+    }
+}
+
+/// What a run is told.
+#[derive(Debug)]
+pub enum RunMessage {
+    /// Something for watchers; comes from the turn.
+    Event(RunEventKind),
+    /// The model asked for tools; all results go back together, in order.
+    CallTools {
+        /// The calls.
+        calls: Vec<ToolRequest>,
+        /// Their results.
+        reply: oneshot::Sender<Vec<ToolResult>>,
+    },
+    /// A tool is done.
+    ToolDone {
+        /// Which call.
+        call_id: String,
+        /// Its result.
+        result: ToolResult,
+    },
+    /// Stop as soon as you can, keep what is there.
+    Abort,
+    /// The run has taken as long as it may.
+    TimeUp,
+    /// The turn is over.
+    TurnEnded(Box<Result<RunResult, String>>),
+}
+
+pub(super) struct RunState {
+    args: RunArgs,
+    cancel: CancellationToken,
+    calls: Option<PendingCalls>,
+    limit: Option<Duration>,
+    is_late: bool,
+}
+
+struct PendingCalls {
+    order: Vec<ToolRequest>,
+    started_at: EpochMs,
+    results: HashMap<String, ToolResult>,
+    reply: oneshot::Sender<Vec<ToolResult>>,
+}
+
+struct RunActor;
+
+/// The spec of a run; its id is `run:<runId>`.
+#[must_use]
+pub fn child_spec(args: RunArgs, slot: &Slot<RunMessage>) -> ChildSpec {
+    ChildSpec::actor(child_id(&args.job), "run", slot, move |_| (RunActor, args.clone()))
+        .restart(Restart::Temporary)
+        .shutdown(supervision::Shutdown::Timeout(Duration::from_secs(5)))
+        .mailbox(Mailbox::reject(64))
+}
+
+/// Id of a run among the children of its session.
+#[must_use]
+pub fn child_id(job: &RunJob) -> String {
+    format!("run:{}", job.run)
+}
+
+impl Actor for RunActor {
+    type Message = RunMessage;
+    type Args = RunArgs;
+    type State = RunState;
+
+    async fn pre_start(&self, args: RunArgs, ctx: &Ctx<RunMessage>) -> Result<RunState, BoxError> {
+        let cancel = ctx.cancel().child_token();
+        let port = TurnPort { reporter: ctx.reporter(), sink: Arc::clone(&args.sink), cancel: cancel.clone() };
+        let (job, services, reporter) = (args.job.clone(), args.services.clone(), ctx.reporter());
+        ctx.set_detail("session", args.job.session.as_str());
+        ctx.set_detail("attempt", args.job.attempt.to_string());
+        ctx.set_busy(Some(String::from("turn")));
+        ctx.spawn_scoped(async move {
+            let ended = AssertUnwindSafe(turn::drive(job, services, port)).catch_unwind().await;
+            let ended = ended.map_err(|panic| panic_text(panic.as_ref()));
+            reporter.send(RunMessage::TurnEnded(Box::new(ended)));
+        });
+        let limit = time_limit(&args);
+        if let Some(limit) = limit {
+            let spent = args.services.clock.now_ms().saturating_sub(args.job.started_at);
+            let left = limit.saturating_sub(Duration::from_millis(u64::try_from(spent).unwrap_or(0)));
+            ctx.send_after(left, RunMessage::TimeUp).detach();
+        }
+        Ok(RunState { args, cancel, calls: None, limit, is_late: false })
+    }
+
+    async fn handle(&self, state: &mut RunState, message: RunMessage, ctx: &Ctx<RunMessage>) -> ActorResult {
+        match message {
+            RunMessage::Event(kind) => state.publish(kind, ctx),
+            RunMessage::CallTools { calls, reply } => state.call_tools(calls, reply, ctx),
+            RunMessage::ToolDone { call_id, result } => state.tool_done(call_id, result, ctx),
+            RunMessage::Abort => state.cancel.cancel(),
+            RunMessage::TimeUp => {
+                state.is_late = true;
+                state.cancel.cancel();
+            }
+            RunMessage::TurnEnded(ended) => {
+                let result = ended.map_err(|panic| format!("the turn panicked: {panic}"))?;
+                state.args.sink.finished(state.judged(result));
+                ctx.stop("ended");
+            }
+        }
+        Ok(())
+    }
+
+    async fn child_exited(&self, state: &mut RunState, exit: ChildExit, ctx: &Ctx<RunMessage>) -> ActorResult {
+        if !exit.reason.is_clean()
+            && let Some(call_id) = exit.id.as_str().strip_prefix("tool:")
+        {
+            let error = ToolError::Failed(format!("the tool crashed: {}", exit.reason));
+            state.tool_done(call_id.to_owned(), Err(error), ctx);
+        }
+        Ok(())
+    }
+}
+
+/// How long a run may take, all attempts together.
+fn time_limit(args: &RunArgs) -> Option<Duration> {
+    let configured = args.services.config.current().config.agents.defaults.timeout;
+    Some(configured.unwrap_or(LONGEST)).filter(|limit| !limit.is_zero())
+}
+
+impl RunState {
+    /// A run that was stopped for being late has failed, whatever its turn says.
+    fn judged(&self, result: RunResult) -> RunResult {
+        match (&result.outcome, self.limit) {
+            (RunOutcome::Aborted(_), Some(limit)) if self.is_late => {
+                let text = format!("the run took longer than {} s (agents.defaults.timeoutSeconds)", limit.as_secs());
+                RunResult { outcome: RunOutcome::Failed(RunFailure { text, kind: "timeout" }), ..result }
+            }
+            (RunOutcome::Answered(_) | RunOutcome::Failed(_) | RunOutcome::Aborted(_), _) => result,
+        }
+    }
+
+    fn publish(&self, kind: RunEventKind, ctx: &Ctx<RunMessage>) {
+        match &kind {
+            RunEventKind::Status(phase) => ctx.set_busy(Some(phase.as_str().to_owned())),
+            RunEventKind::Model { provider, model } => {
+                ctx.set_busy(Some(String::from("model")));
+                ctx.set_detail("model", format!("{provider}/{model}"));
+            }
+            RunEventKind::ToolStarted { name, .. } => ctx.set_busy(Some(format!("tool {name}"))),
+            RunEventKind::Text { text, .. } => ctx.set_detail("streamed", format!("{} bytes", text.len())),
+            RunEventKind::Retrying { reason, .. } => ctx.set_busy(Some(format!("waiting to ask again ({reason})"))),
+            RunEventKind::Started { .. }
+            | RunEventKind::ModelReleased
+            | RunEventKind::Thinking { .. }
+            | RunEventKind::ToolEnded { .. }
+            | RunEventKind::Usage { .. }
+            | RunEventKind::Finishing { .. }
+            | RunEventKind::Fallback { .. }
+            | RunEventKind::Ended(_)
+            | RunEventKind::Failed { .. }
+            | RunEventKind::Aborted { .. } => {}
+        }
+        self.args.job.publish(&self.args.services, kind);
+    }
+
+    fn call_tools(&mut self, calls: Vec<ToolRequest>, reply: oneshot::Sender<Vec<ToolResult>>, ctx: &Ctx<RunMessage>) {
+        let started_at = self.args.services.clock.now_ms();
+        self.calls = Some(PendingCalls { order: calls.clone(), started_at, results: HashMap::new(), reply });
+        for call in calls {
+            self.publish(
+                RunEventKind::ToolStarted {
+                    call_id: call.id.clone(),
+                    name: call.name.clone(),
+                    arguments: call.arguments.clone(),
+                },
+                ctx,
+            );
+            match self.args.services.tools.get(&call.name) {
+                Some(tool) => {
+                    let (tool, clock, reporter) = (Arc::clone(tool), self.args.services.clock.clone(), ctx.reporter());
+                    let (call_id, arguments) = (call.id.clone(), call.arguments);
+                    let label = tool.name().to_owned();
+                    let make = move || {
+                        let (reporter, call_id) = (reporter.clone(), call_id.clone());
+                        ToolCallArgs {
+                            tool: Arc::clone(&tool),
+                            arguments: arguments.clone(),
+                            clock: clock.clone(),
+                            done: Arc::new(move |result| {
+                                reporter.send(RunMessage::ToolDone { call_id: call_id.clone(), result });
+                            }),
+                        }
+                    };
+                    let spec = tool_call::child_spec(format!("tool:{}", call.id), &Slot::new(), make);
+                    ctx.start_child(spec.label(label));
+                }
+                None => {
+                    let error = ToolError::Failed(format!("there is no tool named {}", call.name));
+                    self.tool_done(call.id, Err(error), ctx);
+                }
+            }
+        }
+    }
+
+    fn tool_done(&mut self, call_id: String, result: ToolResult, ctx: &Ctx<RunMessage>) {
+        let Some(pending) = &mut self.calls else { return };
+        let Some(call) = pending.order.iter().find(|call| call.id == call_id) else { return };
+        if pending.results.contains_key(&call_id) {
+            return;
+        }
+        let (name, started_at) = (call.name.clone(), pending.started_at);
+        let (text, is_error) = match &result {
+            Ok(output) => (output.text.clone(), false),
+            Err(error) => (error.to_string(), true),
+        };
+        pending.results.insert(call_id.clone(), result);
+        self.publish(RunEventKind::ToolEnded { call_id, name, text, is_error, started_at }, ctx);
+        self.answer_if_complete();
+    }
+
+    fn answer_if_complete(&mut self) {
+        let Some(mut pending) = self.calls.take() else { return };
+        if pending.results.len() < pending.order.len() {
+            self.calls = Some(pending);
+            return;
+        }
+        let missing = || Err(ToolError::Failed(String::from("no result")));
+        let results =
+            pending.order.iter().map(|call| pending.results.remove(&call.id).unwrap_or_else(missing)).collect();
+        // The turn may have been cancelled and gone; nobody is left to tell.
+        drop(pending.reply.send(results));
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| String::from("no message"))
+}

@@ -1,0 +1,76 @@
+//! The typed settings, one file per section, defaults filled in.
+//!
+//! Types and names were checked before; here are ranges, meaning and defaults. Each section lists the keys it uses:
+//! what no list names is reported as without effect.
+
+pub mod agents;
+pub mod channels;
+pub mod gateway;
+pub mod logging;
+pub mod models;
+mod reader;
+pub mod session;
+
+use super::document::{Files, Node};
+use super::issue::ConfigIssue;
+use super::load::LoadSources;
+use super::substitute::EnvVars;
+use reader::{Context, Section};
+
+pub use agents::{AgentDefaults, AgentEntry, AgentsConfig, ModelChoice};
+pub use channels::ChannelsConfig;
+pub use channels::telegram::{TelegramAccountConfig, TelegramConfig};
+pub use gateway::{AuthMode, Bind, ControlUiConfig, GatewayAuthConfig, GatewayConfig, RateLimitConfig, ReloadMode};
+pub use logging::{ConsoleStyle, LogLevel, LoggingConfig};
+pub use models::{ModelConfig, ModelCost, ModelsConfig, ProviderConfig};
+pub use session::{DmScope, SessionConfig, SessionScope};
+
+/// All settings. `Config::default()` is what a missing file means.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Config {
+    /// The served port and who may use it.
+    pub gateway: GatewayConfig,
+    /// Agents and what they share.
+    pub agents: AgentsConfig,
+    /// Providers and their models.
+    pub models: ModelsConfig,
+    /// Chat platforms.
+    pub channels: ChannelsConfig,
+    /// How messages are assigned to sessions.
+    pub session: SessionConfig,
+    /// What is logged, and where.
+    pub logging: LoggingConfig,
+}
+
+impl Config {
+    /// Reads the typed settings from a validated document.
+    pub(super) fn build(
+        root: &Node,
+        files: &Files,
+        env: &EnvVars,
+        sources: &LoadSources,
+        issues: &mut Vec<ConfigIssue>,
+        warnings: &mut Vec<String>,
+    ) -> Self {
+        let context = Context::new(root, files, env, sources);
+        let root = Section::root(&context);
+        let config = Self {
+            gateway: gateway::read(&root.section("gateway")),
+            agents: agents::read(&root.section("agents")),
+            models: models::read(&root.section("models")),
+            channels: channels::read(&root.section("channels")),
+            session: session::read(&root.section("session")),
+            logging: logging::read(&root.section("logging")),
+        };
+        context.finish(issues, warnings);
+        config
+    }
+}
+
+/// The keys that have an effect here, in the spelling of the table.
+pub(super) fn used_keys() -> impl Iterator<Item = &'static str> {
+    [gateway::USED, agents::USED, models::USED, channels::telegram::USED, session::USED, logging::USED]
+        .into_iter()
+        .flatten()
+        .copied()
+}

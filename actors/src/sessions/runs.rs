@@ -1,0 +1,350 @@
+//! The run slot: at most one run, started from the oldest waiting input, resumed when it dies.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use supervision::{ActorResult, Address, ChildExit, Ctx, Reporter, Slot};
+use tokio::sync::oneshot;
+
+use super::abort::AbortAnswer;
+use super::command::{self, Command};
+use super::history::InFlight;
+use super::journal;
+use super::recovery::Expiring;
+use super::session::{Attempt, SessionMessage, SessionState, Stored};
+use super::synthetic::{command_answer, error_message, interrupted_calls, is_end, nothing};
+use crate::agents::event::Ending;
+use crate::agents::run::{self, RunArgs, RunMessage};
+use crate::agents::{RunEventKind, RunFailure, RunJob, RunOutcome, RunResult, RunSink};
+use crate::clock::EpochMs;
+use crate::ids::RunId;
+use crate::message::{Message, UserContent};
+use crate::store::records::{AcceptRecord, RunEnd, RunRecord, RunState, RunStatus};
+
+/// Starts of one run at most (OpenClaw: three per interruption).
+pub(super) const MAX_ATTEMPTS: u32 = 3;
+
+/// The run in the slot.
+pub(super) struct ActiveRun {
+    pub(super) record: RunRecord,
+    pub(super) job: RunJob,
+    pub(super) address: Address<RunMessage>,
+    /// Set once its end is on its way to the store.
+    pub(super) ending: Option<&'static str>,
+    /// Set when somebody wants it aborted.
+    pub(super) aborting: Option<&'static str>,
+    pub(super) abort_answers: Vec<AbortAnswer>,
+    pub(super) error_kind: &'static str,
+}
+
+impl ActiveRun {
+    pub(super) fn new(record: RunRecord, job: RunJob, address: Address<RunMessage>) -> Self {
+        Self { record, job, address, ending: None, aborting: None, abort_answers: Vec::new(), error_kind: "unknown" }
+    }
+
+    pub(super) fn run(&self) -> &RunId {
+        &self.job.run
+    }
+
+    pub(super) fn record_id(&self) -> String {
+        self.job.run.to_string()
+    }
+
+    pub(super) fn in_flight(&self) -> InFlight {
+        InFlight { run: self.job.run.clone(), started_at: self.record.started_at }
+    }
+
+    fn attempt(&self) -> Attempt {
+        Attempt { run: self.job.run.clone(), number: self.job.attempt }
+    }
+}
+
+/// The run whose end was not told yet, left to the next incarnation of its session.
+pub(super) struct Untold {
+    pub(super) run: RunId,
+    /// Counter of its events.
+    pub(super) seq: Arc<AtomicU64>,
+}
+
+/// The run's way to its session.
+struct SessionSink {
+    reporter: Reporter<SessionMessage>,
+    from: Attempt,
+}
+
+impl RunSink for SessionSink {
+    fn append(&self, message: Message) -> BoxFuture<'static, bool> {
+        let (done, durable) = oneshot::channel();
+        self.reporter.send(SessionMessage::RunAppend { from: self.from.clone(), message, done });
+        durable.map(|answer| answer.unwrap_or(false)).boxed()
+    }
+
+    fn finished(&self, result: RunResult) {
+        self.reporter.send(SessionMessage::RunFinished { from: self.from.clone(), result: Box::new(result) });
+    }
+}
+
+impl SessionState {
+    /// Starts the oldest waiting input if the slot is free.
+    pub(super) fn start_next(&mut self, ctx: &Ctx<SessionMessage>) -> ActorResult {
+        if self.active.is_some() || self.services.closing.is_cancelled() {
+            return Ok(());
+        }
+        let Some(input) = self.waiting.pop_front() else { return Ok(()) };
+        let now = self.services.run.clock.now_ms();
+        let run = RunId::parse(&input.run_id)?;
+        let command = command::parse(&input.text);
+        let text = match &command {
+            Some(Command::Reset { reason, rest }) => {
+                self.begin_new_conversation(reason, Vec::new())?;
+                rest.clone()
+            }
+            Some(Command::Stop) | None => input.text.clone(),
+        };
+        let record = RunRecord {
+            session: self.key.to_string(),
+            state: RunState::Open,
+            attempts: 1,
+            started_at: now,
+            route: input.route.clone(),
+            model: input.model.clone(),
+            expires_at: None,
+        };
+        self.forget.push_back(Expiring::new(&self.key, &run, input.dedupe.as_bytes().to_vec(), now));
+        if text.is_empty() {
+            return self.answer_without_model(&input, run, record);
+        }
+        let message = Message::User {
+            content: UserContent::Text(text),
+            timestamp: input.at,
+            idempotency_key: Some(format!("{run}:user")),
+        };
+        let append = self.conversation.push(entry_id(&input), message, now)?;
+        self.touch(&input, now);
+        let commit = journal::consume(&self.key, input.seq, &run, &record, append)?;
+        self.write(Stored::Consume, journal::with_row(commit, &self.key, &self.row)?)?;
+        self.changed("send");
+        self.launch(run, record, Arc::new(AtomicU64::new(0)), ctx);
+        Ok(())
+    }
+
+    /// Starts an attempt of a run whose record is (or will be) open in the store.
+    pub(super) fn launch(&mut self, run: RunId, record: RunRecord, seq: Arc<AtomicU64>, ctx: &Ctx<SessionMessage>) {
+        let job = RunJob {
+            run,
+            session: self.key.clone(),
+            session_id: Arc::clone(&self.conversation.session_id),
+            agent: self.agent.clone(),
+            history: self.conversation.messages().to_vec(),
+            seq,
+            attempt: record.attempts,
+            started_at: record.started_at,
+            model: record.model.clone(),
+        };
+        ctx.checkpoint().put(Arc::new(Untold { run: job.run.clone(), seq: Arc::clone(&job.seq) }));
+        let slot = Slot::new();
+        let active = ActiveRun::new(record, job.clone(), slot.address());
+        let sink = Arc::new(SessionSink { reporter: ctx.reporter(), from: active.attempt() });
+        self.active = Some(active);
+        ctx.start_child(run::child_spec(RunArgs { job, services: self.services.run.clone(), sink }, &slot));
+    }
+
+    pub(super) fn run_append(&mut self, from: &Attempt, message: Message, done: oneshot::Sender<bool>) -> ActorResult {
+        if !self.is_current(from) {
+            // An older attempt: it is told that nothing was stored and ends.
+            done.send(false).ok();
+            return Ok(());
+        }
+        let now = self.services.run.clock.now_ms();
+        let id = uuid::Uuid::new_v4().to_string();
+        let append = self.conversation.push(id, message, now)?;
+        let mut commit = crate::store::Commit::new();
+        commit.appends.extend(append);
+        self.write(Stored::Append(done), commit)
+    }
+
+    pub(super) fn run_finished(&mut self, from: &Attempt, result: RunResult) -> ActorResult {
+        if self.is_current(from) { self.finish(result) } else { Ok(()) }
+    }
+
+    /// Puts the end of the active run into the store. What follows happens when it is durable.
+    pub(super) fn finish(&mut self, result: RunResult) -> ActorResult {
+        self.finish_with(result, crate::store::Commit::new())
+    }
+
+    fn finish_with(&mut self, result: RunResult, also: crate::store::Commit) -> ActorResult {
+        let now = self.services.run.clock.now_ms();
+        let Some(active) = &mut self.active else { return Ok(()) };
+        let RunResult { outcome, provider, model, usage, tools } = result;
+        let (status, text, error, message) = match outcome {
+            RunOutcome::Answered(message) => (RunStatus::Ok, message.text(), None, Some(message)),
+            RunOutcome::Failed(failure) => {
+                active.error_kind = failure.kind;
+                let message = error_message(&provider, &model, &failure.text, now);
+                (RunStatus::Error, String::new(), Some(failure.text), Some(message))
+            }
+            RunOutcome::Aborted(message) => {
+                let text = message.as_ref().map(Message::text).unwrap_or_default();
+                (RunStatus::Aborted, text, None, message)
+            }
+        };
+        active.ending = Some(active.aborting.unwrap_or("stop"));
+        let (run, record) = (active.job.run.clone(), active.record.clone());
+        let (started_at, session_id) = (record.started_at, active.job.session_id.to_string());
+        let end = RunEnd { status, text, error, provider, model, usage, ended_at: now, started_at, session_id, tools };
+        let last = self.conversation.messages().last();
+        let already = message.as_ref().is_some_and(|end| last.is_some_and(|last| is_end(last, end)));
+        let append = match message {
+            Some(message) if !already => self.conversation.push(uuid::Uuid::new_v4().to_string(), message, now)?,
+            Some(_) | None => None,
+        };
+        let delivery = match (&record.route, &end) {
+            (Some(route), RunEnd { status: RunStatus::Ok, text, .. }) if !text.trim().is_empty() => {
+                Some(journal::delivery(&self.key, &run, route, text, self.next_seq(), now))
+            }
+            (Some(route), RunEnd { status: RunStatus::Error, error: Some(error), .. }) => {
+                let text = format!("I could not answer: {error}");
+                Some(journal::delivery(&self.key, &run, route, &text, self.next_seq(), now))
+            }
+            (Some(_) | None, _) => None,
+        };
+        self.count(&end);
+        let mut commit = journal::finish(&self.key, &run, &record, &end, append, delivery.as_ref())?;
+        commit.ops.extend(also.ops);
+        for expired in self.expired(now) {
+            commit = expired.into_iter().fold(commit, crate::store::Commit::delete);
+        }
+        let commit = journal::with_row(commit, &self.key, &self.row)?;
+        let ending = Ending { end };
+        self.write(Stored::Finish(Box::new(ending)), commit)
+    }
+
+    /// The end of the active run is durable: tell everybody and go on.
+    pub(super) fn finish_stored(&mut self, ending: Ending, ctx: &Ctx<SessionMessage>) -> ActorResult {
+        let Some(active) = self.active.take() else { return Ok(()) };
+        let run = active.job.run.clone();
+        let kind = last_event(&ending, active.error_kind, active.ending.unwrap_or("stop"));
+        active.job.publish(&self.services.run, kind);
+        ctx.checkpoint().clear();
+        let aborted = ending.end.status == RunStatus::Aborted;
+        for answer in active.abort_answers {
+            answer.send(aborted.then(|| run.clone()));
+        }
+        self.remember_end(run.clone(), ending.end.clone());
+        self.answer_waiters(&run, &ending);
+        if let Some(route) = &active.record.route {
+            self.services.deliveries.wake(&route.channel, &route.account);
+        }
+        self.changed("update");
+        match self.reset_after.take() {
+            Some((reason, replies)) => self.begin_new_conversation(reason, replies),
+            None => self.start_next(ctx),
+        }
+    }
+
+    /// A run's actor is gone. Unless its end was reported before, it died: resume or give up.
+    pub(super) fn run_exited(&mut self, exit: &ChildExit, ctx: &Ctx<SessionMessage>) -> ActorResult {
+        let Some(active) = &self.active else { return Ok(()) };
+        if exit.id.as_str() != run::child_id(&active.job) || active.ending.is_some() {
+            return Ok(());
+        }
+        let attempts = active.record.attempts;
+        if active.aborting.is_some() {
+            return self.finish(nothing(RunOutcome::Aborted(None)));
+        }
+        tracing::warn!(run_id = %active.job.run, session_key = %self.key, attempts, reason = %exit.reason, "run died");
+        if attempts >= MAX_ATTEMPTS {
+            let text = format!("the run crashed {attempts} times; the last time: {}", exit.reason);
+            return self.finish(nothing(RunOutcome::Failed(RunFailure { text, kind: "unknown" })));
+        }
+        let (run, mut record, seq) = (active.job.run.clone(), active.record.clone(), Arc::clone(&active.job.seq));
+        record.attempts += 1;
+        self.resume(run, record, &exit.reason.to_string(), seq, ctx)
+    }
+
+    /// Starts another attempt of an open run, with a note in the transcript.
+    pub(super) fn resume(
+        &mut self,
+        run: RunId,
+        record: RunRecord,
+        why: &str,
+        seq: Arc<AtomicU64>,
+        ctx: &Ctx<SessionMessage>,
+    ) -> ActorResult {
+        let now = self.services.run.clock.now_ms();
+        let data = serde_json::json!({"runId": run.as_str(), "attempt": record.attempts, "why": why});
+        let mut commit = crate::store::Commit::new()
+            .put(journal::run_key(&self.key, &run), crate::store::value::encode(&record)?)
+            .append(self.conversation.note("openclawd.run-resumed", data, now)?);
+        for message in interrupted_calls(self.conversation.messages(), now) {
+            commit.appends.extend(self.conversation.push(uuid::Uuid::new_v4().to_string(), message, now)?);
+        }
+        self.write(Stored::Note, commit)?;
+        self.launch(run, record, seq, ctx);
+        Ok(())
+    }
+
+    /// Answers a message that only commands, without a model: one commit from input to answer.
+    fn answer_without_model(&mut self, input: &AcceptRecord, run: RunId, record: RunRecord) -> ActorResult {
+        let now = self.services.run.clock.now_ms();
+        self.touch(input, now);
+        self.occupy(run, record, Arc::default());
+        let message = command_answer("New conversation started. The earlier one is kept in the archive.", now);
+        let result = RunResult {
+            provider: String::from("openclawd"),
+            model: String::from("command"),
+            ..nothing(RunOutcome::Answered(message))
+        };
+        let consumed = crate::store::Commit::new().delete(journal::accept_key(&self.key, input.seq));
+        self.finish_with(result, consumed)
+    }
+
+    fn is_current(&self, from: &Attempt) -> bool {
+        self.active.as_ref().is_some_and(|active| active.ending.is_none() && active.attempt() == *from)
+    }
+
+    pub(super) fn write(&mut self, tag: Stored, commit: crate::store::Commit) -> ActorResult {
+        self.writer.write(tag, commit);
+        Ok(())
+    }
+
+    fn touch(&mut self, input: &AcceptRecord, now: EpochMs) {
+        self.row.session_id = self.conversation.session_id.to_string();
+        self.row.updated_at = now;
+        self.row.session_started_at.get_or_insert(now);
+        self.row.last_interaction_at = Some(now);
+        if let Some(route) = &input.route {
+            self.row.last_channel = Some(route.channel.clone());
+            self.row.last_to = Some(route.to.clone());
+            self.row.last_account_id = Some(route.account.clone());
+        }
+    }
+
+    fn count(&mut self, end: &RunEnd) {
+        self.row.updated_at = end.ended_at;
+        self.row.aborted_last_run = (end.status == RunStatus::Aborted).then_some(true);
+        self.row.input_tokens += end.usage.input;
+        self.row.output_tokens += end.usage.output;
+        self.row.total_tokens = end.usage.total_tokens;
+        if !end.provider.is_empty() {
+            self.row.model_provider = Some(end.provider.clone());
+            self.row.model = Some(end.model.clone());
+        }
+    }
+}
+
+/// The event that closes a run.
+pub(super) fn last_event(ending: &Ending, error_kind: &'static str, stop_reason: &'static str) -> RunEventKind {
+    let shown = Box::new(ending.clone());
+    match ending.end.status {
+        RunStatus::Ok => RunEventKind::Ended(shown),
+        RunStatus::Error => RunEventKind::Failed { ending: shown, error_kind },
+        RunStatus::Aborted => RunEventKind::Aborted { ending: shown, stop_reason },
+    }
+}
+
+fn entry_id(input: &AcceptRecord) -> String {
+    format!("in-{:x}", input.seq)
+}

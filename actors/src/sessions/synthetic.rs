@@ -1,0 +1,105 @@
+//! Messages and results that no model and no tool made.
+
+use crate::agents::{RunFailure, RunOutcome, RunResult};
+use crate::clock::EpochMs;
+use crate::message::{AssistantPart, Message, StopReason, TextPart, Usage};
+
+/// A result without a model call.
+pub(super) fn nothing(outcome: RunOutcome) -> RunResult {
+    RunResult { outcome, provider: String::new(), model: String::new(), usage: Usage::default(), tools: Vec::new() }
+}
+
+/// A failed turn, for the transcript.
+pub(super) fn error_message(provider: &str, model: &str, text: &str, now: EpochMs) -> Message {
+    Message::Assistant {
+        content: Vec::new(),
+        api: String::from("openclawd"),
+        provider: provider.to_owned(),
+        model: model.to_owned(),
+        usage: Usage::default(),
+        stop_reason: StopReason::Error,
+        error_message: Some(text.to_owned()),
+        timestamp: now,
+    }
+}
+
+/// True when `last`, found in the transcript, is the end that is about to be written. A failure found there was noted at
+/// another time.
+pub(super) fn is_end(last: &Message, end: &Message) -> bool {
+    match (last, end) {
+        (
+            Message::Assistant { error_message: Some(was), content, .. },
+            Message::Assistant { error_message: Some(is), content: new, .. },
+        ) => was == is && content == new,
+        (last, end) => last == end,
+    }
+}
+
+/// How the run that wrote the last message ended, when that was its end. Found when the daemon died between the
+/// transcript and the journal.
+pub(super) fn found_end(messages: &[Message]) -> Option<RunResult> {
+    let last = messages.last()?;
+    let Message::Assistant { content, stop_reason, error_message, provider, model, usage, .. } = last else {
+        return None;
+    };
+    if content.iter().any(|part| matches!(part, AssistantPart::ToolCall { .. })) {
+        return None;
+    }
+    let outcome = match stop_reason {
+        StopReason::Stop | StopReason::Length => RunOutcome::Answered(last.clone()),
+        StopReason::Aborted => RunOutcome::Aborted(Some(last.clone())),
+        StopReason::Error => {
+            let text = error_message.clone().unwrap_or_default();
+            RunOutcome::Failed(RunFailure { text, kind: "unknown" })
+        }
+        StopReason::ToolUse => return None,
+    };
+    Some(RunResult { provider: provider.clone(), model: model.clone(), usage: usage.clone(), ..nothing(outcome) })
+}
+
+/// Results for tool calls that have none because the run died in between: whether they took effect is unknown.
+pub(super) fn interrupted_calls(messages: &[Message], now: EpochMs) -> Vec<Message> {
+    let Some(at) = messages.iter().rposition(|message| matches!(message, Message::Assistant { .. })) else {
+        return Vec::new();
+    };
+    let Message::Assistant { content, .. } = &messages[at] else { return Vec::new() };
+    let answered: Vec<&str> = messages[at..]
+        .iter()
+        .filter_map(|message| match message {
+            Message::ToolResult { tool_call_id, .. } => Some(tool_call_id.as_str()),
+            Message::User { .. } | Message::Assistant { .. } => None,
+        })
+        .collect();
+    content
+        .iter()
+        .filter_map(|part| match part {
+            AssistantPart::ToolCall { id, name, .. } if !answered.contains(&id.as_str()) => Some(Message::ToolResult {
+                tool_call_id: id.clone(),
+                tool_name: name.clone(),
+                content: vec![TextPart {
+                    text: String::from(
+                        "The call was interrupted; whether it took effect is not known. Look before repeating it.",
+                    ),
+                }],
+                details: None,
+                is_error: true,
+                timestamp: now,
+            }),
+            AssistantPart::ToolCall { .. } | AssistantPart::Text { .. } | AssistantPart::Thinking { .. } => None,
+        })
+        .collect()
+}
+
+/// An answer of the gateway itself.
+pub(super) fn command_answer(text: &str, now: EpochMs) -> Message {
+    Message::Assistant {
+        content: vec![AssistantPart::Text { text: text.to_owned() }],
+        api: String::from("openclawd"),
+        provider: String::from("openclawd"),
+        model: String::from("command"),
+        usage: Usage::default(),
+        stop_reason: StopReason::Stop,
+        error_message: None,
+        timestamp: now,
+    }
+}

@@ -1,0 +1,30 @@
+//! Everything that must be transactional: accepted input, run journal, outgoing deliveries, cursors, session rows.
+//!
+//! One actor writes; its commits are durable when they are answered. Commits that wait together share one flush.
+//! Transcripts are files beside it, appended and synced by the same commits, so that a record is never freed before
+//! the line that replaces it is on disk.
+//!
+//! Invariants: `sled` is named in this module only; values above 8 KiB live in files of their own; every value
+//! carries a version byte; a store that a newer version wrote is refused untouched.
+
+pub mod actor;
+pub mod engine;
+pub mod error;
+pub mod files;
+mod flush;
+pub mod handle;
+pub mod keys;
+pub mod memory;
+pub mod op;
+pub mod payload;
+pub mod projection;
+pub mod records;
+pub mod rows;
+pub mod sled_engine;
+pub mod transcripts;
+pub mod value;
+
+pub use actor::{StoreArgs, child_spec};
+pub use error::StoreError;
+pub use handle::StoreHandle;
+pub use op::{Append, Commit, Expect, Op, Outcome};

@@ -1,0 +1,92 @@
+//! Files of the state directory: private, written whole or not at all, and on disk when said to be.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use super::error::StoreError;
+
+/// Creates a folder (and its parents) that only the owner can enter.
+///
+/// # Errors
+/// When it can't be created.
+pub fn private_folder(path: &Path) -> Result<(), StoreError> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|error| StoreError::io("can't create the folder", path, error))
+}
+
+/// Opens a file of the owner alone for appending; tells whether it is new.
+///
+/// # Errors
+/// When it can't be opened.
+pub fn append_private(path: &Path) -> Result<(File, bool), StoreError> {
+    let fresh = !path.exists();
+    let file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|error| StoreError::io("can't open", path, error))?;
+    Ok((file, fresh))
+}
+
+/// Replaces `path` by `bytes`: whole new content or the old one, also when the power goes.
+///
+/// # Errors
+/// When any step fails; the old content is still there then.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let folder = path.parent().unwrap_or_else(|| Path::new("."));
+    private_folder(folder)?;
+    let temporary = folder.join(format!(".{}.{}.tmp", name_of(path), uuid::Uuid::new_v4().simple()));
+    let written = (|| {
+        let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)
+    })();
+    if let Err(error) = written {
+        // The half-written file is of no use to anybody; that it stays behind is the lesser evil.
+        drop(fs::remove_file(&temporary));
+        return Err(StoreError::io("can't write", path, error));
+    }
+    sync_folder(folder)
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// Makes created, renamed and removed names of a folder survive a loss of power.
+///
+/// # Errors
+/// When the disk refuses.
+pub fn sync_folder(path: &Path) -> Result<(), StoreError> {
+    File::open(path)
+        .and_then(|folder| folder.sync_all())
+        .map_err(|error| StoreError::io("can't sync the folder", path, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_replaced_file_is_private_and_leaves_no_rest() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/er/file.json");
+        replace(&path, b"one").unwrap();
+        replace(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,123 @@
+//! How the rest of the program talks to the store.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use supervision::{Address, CallError};
+
+use super::actor::{StoreMessage, check_room};
+use super::engine::Pair;
+use super::error::StoreError;
+use super::op::{Commit, Outcome};
+use super::value;
+
+/// Longest wait for an answer; a flush on a slow disk takes a second, not ten.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A cheap handle that outlives restarts of the store.
+#[derive(Clone)]
+pub struct StoreHandle {
+    address: Address<StoreMessage>,
+    state_dir: Arc<Path>,
+}
+
+impl std::fmt::Debug for StoreHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("StoreHandle")
+    }
+}
+
+fn unreachable_store(_: CallError) -> StoreError {
+    StoreError::Unavailable
+}
+
+impl StoreHandle {
+    pub(super) fn new(address: Address<StoreMessage>, state_dir: PathBuf) -> Self {
+        Self { address, state_dir: state_dir.into() }
+    }
+
+    /// Whether new work would be taken now, as far as the disk is concerned. Asks the system, not the actor.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`].
+    pub fn check_room(&self) -> Result<(), StoreError> {
+        check_room(&self.state_dir)
+    }
+
+    /// Makes a commit durable. Calls by one task take effect in the order they are made.
+    ///
+    /// # Errors
+    /// When the store refuses or fails; nothing of the commit was applied then, unless the store did not answer.
+    pub async fn commit(&self, commit: Commit) -> Result<Outcome, StoreError> {
+        self.address
+            .call(|reply| StoreMessage::Commit { commit, intake: false, reply }, PATIENCE)
+            .await
+            .map_err(unreachable_store)?
+    }
+
+    /// As [`StoreHandle::commit`], for new work: refused when the disk is nearly full.
+    ///
+    /// # Errors
+    /// As [`StoreHandle::commit`], and [`StoreError::Full`].
+    pub async fn accept(&self, commit: Commit) -> Result<Outcome, StoreError> {
+        self.address
+            .call(|reply| StoreMessage::Commit { commit, intake: true, reply }, PATIENCE)
+            .await
+            .map_err(unreachable_store)?
+    }
+
+    /// Reads one record.
+    ///
+    /// # Errors
+    /// When the store fails or the record is not of this type.
+    pub async fn get<T: DeserializeOwned>(&self, key: Vec<u8>) -> Result<Option<T>, StoreError> {
+        let name = key.clone();
+        let bytes = self
+            .address
+            .call(|reply| StoreMessage::Get { key, reply }, PATIENCE)
+            .await
+            .map_err(unreachable_store)??;
+        bytes.map(|bytes| value::decode(&name, &bytes)).transpose()
+    }
+
+    /// Writes one record, durable.
+    ///
+    /// # Errors
+    /// As [`StoreHandle::commit`].
+    pub async fn put<T: Serialize>(&self, key: Vec<u8>, record: &T) -> Result<(), StoreError> {
+        self.commit(Commit::new().put(key, value::encode(record)?)).await.map(drop)
+    }
+
+    /// Up to `limit` records whose key starts with `prefix`, after the key `after`.
+    ///
+    /// # Errors
+    /// When the store fails or a record is not of this type.
+    pub async fn scan<T: DeserializeOwned>(
+        &self,
+        prefix: Vec<u8>,
+        after: Option<Vec<u8>>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, T)>, StoreError> {
+        let pairs: Vec<Pair> = self
+            .address
+            .call(|reply| StoreMessage::Scan { prefix, after, limit, reply }, PATIENCE)
+            .await
+            .map_err(unreachable_store)??;
+        pairs
+            .into_iter()
+            .map(|(key, bytes)| Ok((value::decode(&key, &bytes)?, key)))
+            .map(|r| r.map(|(t, k)| (k, t)))
+            .collect()
+    }
+
+    /// Answered when nothing waits for the disk any more.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn settle(&self) -> Result<(), StoreError> {
+        self.address.call(StoreMessage::Settle, PATIENCE).await.map_err(unreachable_store)
+    }
+}

@@ -1,0 +1,213 @@
+//! The records of the store. Fields may be added with a default; none may change its meaning.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::EpochMs;
+use crate::message::{Message, Usage};
+
+/// Where a message came from and where its answer goes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Route {
+    /// Channel id.
+    pub channel: String,
+    /// Account of the channel.
+    pub account: String,
+    /// Chat, room or user to answer.
+    pub to: String,
+    /// Thread or topic within it.
+    #[serde(default)]
+    pub thread_id: Option<String>,
+    /// The platform's id of the message that is answered.
+    #[serde(default)]
+    pub reply_to: Option<String>,
+}
+
+impl Route {
+    /// The source of input that came this way, as it is named in dedupe keys and run ids.
+    #[must_use]
+    pub fn source(&self) -> String {
+        format!("{}:{}", self.channel, self.account)
+    }
+}
+
+/// Input that was accepted and is not in a transcript yet. Key: `accept/<session>/<seq>`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AcceptRecord {
+    /// Order of acceptance within the session.
+    pub seq: u64,
+    /// The session it belongs to.
+    pub session: String,
+    /// Id of the run it will get; for RPC input the client's idempotency key.
+    pub run_id: String,
+    /// Key of the dedupe record written with it.
+    pub dedupe: String,
+    /// What the person wrote, with notes on what could not be carried.
+    pub text: String,
+    /// Absent for input whose answer goes to control-plane clients only.
+    #[serde(default)]
+    pub route: Option<Route>,
+    /// The model that was asked for.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// When it was accepted.
+    pub at: EpochMs,
+    /// Epoch of the daemon that accepted it.
+    pub epoch: u64,
+}
+
+/// What was accepted under an idempotency key. Key: `dedupe/<source>/<id>`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DedupeRecord {
+    /// The session it went to.
+    pub session: String,
+    /// The run it got.
+    pub run_id: String,
+    /// SHA-256 of the input, to tell a repeat from a clash.
+    pub fingerprint: String,
+    /// When the record may be forgotten.
+    pub expires_at: EpochMs,
+}
+
+/// How far a run got. Key: `run/<run id>`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// The session it belongs to.
+    pub session: String,
+    /// State and, once ended, the answer.
+    pub state: RunState,
+    /// Starts of the run actor so far.
+    pub attempts: u32,
+    /// When the first attempt started.
+    pub started_at: EpochMs,
+    /// Where the answer goes besides control-plane clients.
+    #[serde(default)]
+    pub route: Option<Route>,
+    /// The model that was asked for.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// When the record may be forgotten; absent while the run is open.
+    #[serde(default)]
+    pub expires_at: Option<EpochMs>,
+}
+
+/// State of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum RunState {
+    /// The input is in the transcript, the answer is not.
+    Open,
+    /// Ended, in one of the ways below.
+    Ended(Box<RunEnd>),
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunEnd {
+    /// In which way.
+    pub status: RunStatus,
+    /// Text of the answer; what was there when it was aborted.
+    pub text: String,
+    /// The failure, in words for a person.
+    #[serde(default)]
+    pub error: Option<String>,
+    /// Provider and model of the last call.
+    #[serde(default)]
+    pub provider: String,
+    /// Model of the last call.
+    #[serde(default)]
+    pub model: String,
+    /// Tokens of all calls.
+    #[serde(default)]
+    pub usage: Usage,
+    /// When.
+    pub ended_at: EpochMs,
+    /// When its first attempt started.
+    #[serde(default)]
+    pub started_at: EpochMs,
+    /// The session's generation.
+    #[serde(default)]
+    pub session_id: String,
+    /// Tools that were called with success.
+    #[serde(default)]
+    pub tools: Vec<String>,
+}
+
+/// The three ways to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RunStatus {
+    /// Answered.
+    Ok,
+    /// Failed.
+    Error,
+    /// Aborted by a person or by shutdown.
+    Aborted,
+}
+
+/// A delivery that is to reach a channel. Key: `outbox/<channel>/<account>/<seq>`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OutboxRecord {
+    /// Order within the account.
+    pub seq: u64,
+    /// Where it goes.
+    pub route: Route,
+    /// Markdown text.
+    pub text: String,
+    /// The session and run that made it.
+    pub session: String,
+    /// The run that made it.
+    pub run_id: String,
+    /// How far it got.
+    pub state: OutboxState,
+    /// Chunks that were sent, and the platform's ids of them.
+    #[serde(default)]
+    pub sent: Vec<Option<String>>,
+    /// Failed attempts so far.
+    #[serde(default)]
+    pub attempts: u32,
+    /// Not to be tried before this time.
+    #[serde(default)]
+    pub not_before: EpochMs,
+    /// The last failure.
+    #[serde(default)]
+    pub error: Option<String>,
+    /// When it was made.
+    pub at: EpochMs,
+}
+
+/// State of a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OutboxState {
+    /// Waits for its turn.
+    Queued,
+    /// Chunk number `0` was handed to the platform; found after a restart it is unknown whether it arrived.
+    Sending(u32),
+    /// Given up; kept to be looked at.
+    Dead,
+    /// May have been sent or not, and is not sent again; kept to be looked at.
+    Held,
+}
+
+/// An entry of a transcript, as far as this program writes it. See [`super::transcripts`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
+pub enum EntryBody {
+    /// A message of the conversation.
+    Message {
+        /// The message.
+        message: Message,
+    },
+    /// The conversation starts anew behind this line.
+    Reset {
+        /// `new`, `reset`, `idle`, `daily`.
+        reason: String,
+    },
+    /// A fact for people and tools, never sent to a model.
+    Custom {
+        /// What kind of fact.
+        custom_type: String,
+        /// The fact.
+        data: serde_json::Value,
+    },
+    /// An entry of a kind that only OpenClaw writes; kept in the file, not used here.
+    #[serde(other)]
+    Other,
+}
