@@ -1,0 +1,14 @@
+//! The daemon: from arguments to a running tree, and back to an exit code.
+
+pub mod args;
+pub mod boot;
+pub mod lock;
+pub mod log_file;
+pub mod logging;
+pub mod ports;
+pub mod run;
+pub mod shutdown;
+pub mod signals;
+
+/// Version of the program.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
