@@ -1,0 +1,46 @@
+# The recipes people and CI share. `make test` is everything; the other targets are its parts.
+CARGO ?= cargo
+FEATURES := --workspace --all-features
+# Lets the default build share its dependencies with the test build: tokio's test helpers are the one difference.
+SHARED := --features tokio/test-util
+
+.PHONY: help check test lint fmt clippy doc benches default-build run-tests bench audit demo-llm
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+
+check: ## types only, fast
+	$(CARGO) check $(FEATURES) --all-targets
+
+test: lint doc benches default-build run-tests ## all that must hold before a commit lands
+
+lint: fmt clippy ## formatting and lints, warnings denied
+
+fmt:
+	$(CARGO) fmt --all --check
+
+clippy:
+	$(CARGO) clippy $(FEATURES) --all-targets --locked -- -D warnings
+
+doc: ## API documentation, warnings denied
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(FEATURES) --no-deps --locked
+
+benches:
+	scripts/build-benches
+
+default-build: ## the binaries as users get them; checks that fault injection is not in them
+	$(CARGO) build --bins --locked $(SHARED)
+	scripts/check-no-fault-injection
+
+run-tests: ## every test, with a closing count
+	scripts/run-tests
+
+bench: ## measure (release profile, long)
+	$(CARGO) bench --workspace --all-features
+
+audit: ## advisories, licences and sources of dependencies (needs cargo-deny)
+	@command -v cargo-deny >/dev/null || { echo "cargo-deny is not installed: cargo install --locked cargo-deny"; exit 1; }
+	$(CARGO) deny --all-features check
+
+demo-llm: ## the main job on a real language model and a third-party Bot API server, offline after the first time
+	scripts/demo-llm --telegram

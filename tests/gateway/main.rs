@@ -1,0 +1,24 @@
+//! The gateway through its protocol.
+
+#[cfg(test)]
+mod boot;
+#[cfg(test)]
+#[cfg(feature = "chaos")]
+mod faults;
+#[cfg(test)]
+mod replays;
+#[cfg(test)]
+mod restart;
+#[cfg(test)]
+mod sessions;
+#[cfg(test)]
+mod shapes;
+#[cfg(test)]
+mod shutdown;
+#[cfg(test)]
+#[path = "../support/mod.rs"]
+mod support;
+#[cfg(test)]
+mod telegram;
+#[cfg(test)]
+mod transcripts;
