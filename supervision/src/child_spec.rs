@@ -3,91 +3,39 @@
 //! The policy belongs to the parent; the child never sees it. All specs of a supervisor are checked together, before
 //! anything starts.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use ractor::ActorCell;
-use tokio_util::sync::CancellationToken;
 
-use crate::backoff::{BackoffError, BackoffPolicy};
-use crate::checkpoint::Checkpoint;
-use crate::exit::ExitReason;
+use crate::backoff::BackoffPolicy;
+use crate::incarnation::NotUp;
 use crate::mailbox::Mailbox;
-use crate::path::{ActorPath, ChildId};
-use crate::shell::seat::{ErasedSlot, Seating};
+use crate::path::ChildId;
+use crate::shell::seat::ErasedSlot;
 
+mod check;
 mod policy;
+mod start_ctx;
+mod view;
 
-pub use policy::{AutoShutdown, ChildKind, Intensity, Restart, Shutdown, StopMode, Strategy};
+pub(crate) use check::check_spec;
+pub use check::{SpecError, check_specs};
+pub use policy::{AutoShutdown, ChildKind, Intensity, Restart, Shutdown, StartMode, StopMode, Strategy};
+pub use start_ctx::StartCtx;
+pub use view::SpecView;
 
 /// How long a worker gets to stop before it is killed (OTP's default).
 const WORKER_SHUTDOWN: Duration = Duration::from_secs(5);
 /// How long a start may take before it is given up.
 const INIT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What one start of a child is told about itself. Handed to `make`.
-pub struct StartCtx {
-    pub(crate) path: ActorPath,
-    pub(crate) incarnation: u64,
-    pub(crate) attempt: u32,
-    pub(crate) last_exit: Option<Arc<ExitReason>>,
-    pub(crate) cancel: CancellationToken,
-    pub(crate) checkpoint: Checkpoint,
-    pub(crate) seating: Seating,
-}
-
-impl StartCtx {
-    /// Where the child stands.
-    #[must_use]
-    pub fn path(&self) -> &ActorPath {
-        &self.path
-    }
-
-    /// The how-manieth start of this child it is, counted from 1.
-    #[must_use]
-    pub fn incarnation(&self) -> u64 {
-        self.incarnation
-    }
-
-    /// How many retries in a row this start is part of; 0 for a first start.
-    #[must_use]
-    pub fn attempt(&self) -> u32 {
-        self.attempt
-    }
-
-    /// How the incarnation before ended.
-    #[must_use]
-    pub fn last_exit(&self) -> Option<&ExitReason> {
-        self.last_exit.as_deref()
-    }
-
-    /// Cancelled when this incarnation is to stop.
-    #[must_use]
-    pub fn cancel(&self) -> &CancellationToken {
-        &self.cancel
-    }
-
-    /// Soft state left by earlier incarnations.
-    #[must_use]
-    pub fn checkpoint(&self) -> &Checkpoint {
-        &self.checkpoint
-    }
-}
-
-impl fmt::Debug for StartCtx {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StartCtx")
-            .field("path", &self.path)
-            .field("incarnation", &self.incarnation)
-            .finish_non_exhaustive()
-    }
-}
-
 /// Starts one incarnation.
-pub(crate) type StartFn = Arc<dyn Fn(StartCtx) -> BoxFuture<'static, Result<ActorCell, ExitReason>> + Send + Sync>;
+pub(crate) type StartFn = Arc<dyn Fn(StartCtx) -> BoxFuture<'static, Result<ActorCell, NotUp>> + Send + Sync>;
+/// Makes a child's spec afresh, after the template it came from was replaced.
+pub(crate) type RemakeFn = Arc<dyn Fn() -> ChildSpec + Send + Sync>;
 
 /// A child: how to start it and what to do when it ends. Made by [`ChildSpec::actor`] and its siblings, then adjusted.
 #[derive(Clone)]
@@ -106,6 +54,9 @@ pub struct ChildSpec {
     pub(crate) counts: bool,
     pub(crate) mailbox: Mailbox,
     pub(crate) label: Option<Arc<str>>,
+    pub(crate) carry_state: bool,
+    pub(crate) handler_limit: Option<Duration>,
+    pub(crate) remake: Option<RemakeFn>,
 }
 
 impl ChildSpec {
@@ -129,6 +80,9 @@ impl ChildSpec {
             counts: true,
             mailbox: Mailbox::default(),
             label: None,
+            carry_state: false,
+            handler_limit: None,
+            remake: None,
         }
     }
 
@@ -210,6 +164,43 @@ impl ChildSpec {
         self
     }
 
+    /// Whether the state of an incarnation that ended cleanly is given to the next one. Default: no.
+    ///
+    /// After a panic, an error or a kill the state may be half changed, so it is dropped.
+    #[must_use]
+    pub fn carry_state(mut self, carry: bool) -> Self {
+        self.carry_state = carry;
+        self
+    }
+
+    /// How long one message may be worked on before the incarnation is ended with an error. Default: without limit.
+    ///
+    /// It ends a handler that waits; one that blocks its thread cannot be ended, only shown.
+    #[must_use]
+    pub fn handler_limit(mut self, limit: Duration) -> Self {
+        self.handler_limit = Some(limit);
+        self
+    }
+
+    /// What the spec says, to be looked at.
+    #[must_use]
+    pub fn view(&self) -> SpecView {
+        SpecView {
+            id: self.id.clone(),
+            kind: self.kind,
+            restart: self.restart,
+            shutdown: self.shutdown,
+            stop_mode: self.stop_mode,
+            significant: self.significant,
+            is_supervisor: self.child_kind == ChildKind::Supervisor,
+            init_timeout: self.init_timeout,
+            backoff: self.backoff.as_deref().cloned(),
+            counts: self.counts,
+            mailbox: self.mailbox,
+            handler_limit: self.handler_limit,
+        }
+    }
+
     pub(crate) fn policy(&self) -> Policy {
         Policy {
             restart: self.restart,
@@ -258,6 +249,8 @@ pub struct SupervisorSpec {
     pub intensity: Intensity,
     /// Whether it ends with its significant children.
     pub auto_shutdown: AutoShutdown,
+    /// How its children are started.
+    pub starts: StartMode,
     /// Children, in start order.
     pub children: Vec<ChildSpec>,
 }
@@ -268,67 +261,8 @@ impl Default for SupervisorSpec {
             strategy: Strategy::OneForOne,
             intensity: Intensity::default(),
             auto_shutdown: AutoShutdown::Never,
+            starts: StartMode::Ordered,
             children: Vec::new(),
         }
-    }
-}
-
-/// A specification that makes no sense.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SpecError {
-    /// Two children with one id.
-    #[error("duplicate child id {0}")]
-    DuplicateId(ChildId),
-    /// A child without a name.
-    #[error("empty child id")]
-    EmptyId,
-    /// A permanent child never ends by itself, so it cannot be significant.
-    #[error("child {0} is permanent and significant")]
-    SignificantPermanent(ChildId),
-    /// A significant child under a supervisor that ignores significance.
-    #[error("child {0} is significant but the supervisor never shuts down by itself")]
-    SignificantIgnored(ChildId),
-    /// An intensity over no time.
-    #[error("the intensity period is zero")]
-    ZeroPeriod,
-    /// A mailbox without room.
-    #[error("child {0} has a mailbox of zero messages")]
-    ZeroMailbox(ChildId),
-    /// A backoff policy that makes no sense.
-    #[error("child {0}")]
-    Backoff(ChildId, #[source] BackoffError),
-}
-
-/// Checks all specs of a supervisor together.
-///
-/// # Errors
-/// The first thing found to be wrong.
-pub fn check_specs(specs: &[ChildSpec], auto_shutdown: AutoShutdown) -> Result<(), SpecError> {
-    let mut ids = HashSet::with_capacity(specs.len());
-    for spec in specs {
-        check_spec(spec, auto_shutdown)?;
-        if !ids.insert(&spec.id) {
-            return Err(SpecError::DuplicateId(spec.id.clone()));
-        }
-    }
-    Ok(())
-}
-
-pub(crate) fn check_spec(spec: &ChildSpec, auto_shutdown: AutoShutdown) -> Result<(), SpecError> {
-    if spec.id.as_str().is_empty() {
-        return Err(SpecError::EmptyId);
-    }
-    if spec.significant && spec.restart == Restart::Permanent {
-        return Err(SpecError::SignificantPermanent(spec.id.clone()));
-    }
-    if spec.significant && auto_shutdown == AutoShutdown::Never {
-        return Err(SpecError::SignificantIgnored(spec.id.clone()));
-    }
-    if spec.mailbox.bound() == 0 {
-        return Err(SpecError::ZeroMailbox(spec.id.clone()));
-    }
-    match &spec.backoff {
-        Some(policy) => policy.check().map_err(|error| SpecError::Backoff(spec.id.clone(), error)),
-        None => Ok(()),
     }
 }

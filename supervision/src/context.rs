@@ -1,9 +1,10 @@
 //! What an actor can do besides handling messages: its own tasks, timers, children, and what it shows of itself.
 
+use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -14,10 +15,13 @@ use crate::actor::ChildExit;
 use crate::address::{Address, Live};
 use crate::checkpoint::Checkpoint;
 use crate::child_spec::ChildSpec;
-use crate::exit::{ExitReason, PanicInfo};
+use crate::exit::{BoxError, ExitReason};
+use crate::gate::Gate;
+use crate::incarnation::StartInfo;
 use crate::path::{ActorPath, ChildId};
 use crate::scope::Scope;
 use crate::shell::nursery::Nursery;
+use crate::shell::seat::Desk;
 use crate::shell::tree_link::{NodeLink, TreeShared};
 use crate::telemetry::meter::Meter;
 
@@ -35,16 +39,19 @@ pub(crate) struct Core {
     pub(crate) cell: ActorCell,
     pub(crate) meter: Arc<Meter>,
     pub(crate) nursery: Mutex<Option<Nursery>>,
-    pub(crate) crash: Box<dyn Fn(PanicInfo) + Send + Sync>,
+    pub(crate) crash: Box<dyn Fn(BoxError) + Send + Sync>,
     pub(crate) child_exit: Arc<dyn Fn(ChildExit) + Send + Sync>,
     /// Asked to drain before it was up.
     pub(crate) drain_wanted: AtomicBool,
+    pub(crate) handler_limit: Option<Duration>,
+    pub(crate) desk: Arc<Desk>,
+    pub(crate) gate: OnceLock<Gate>,
 }
 
 impl Core {
     pub(crate) fn spawn_scoped(self: &Arc<Self>, future: impl Future<Output = ()> + Send + 'static) {
         let core = Arc::clone(self);
-        self.scope.spawn(future, move |panic| (core.crash)(panic));
+        self.scope.spawn(future, move |panic| (core.crash)(panic.into()));
     }
 
     /// An actor that drains before it is up would fail to start, so that waits until it is.
@@ -53,6 +60,10 @@ impl Core {
         if self.cell.get_status() >= ActorStatus::Running {
             drop(self.cell.drain());
         }
+    }
+
+    pub(crate) fn gate(&self) -> &Gate {
+        self.gate.get_or_init(Gate::new)
     }
 
     pub(crate) fn nursery(&self) -> Option<Nursery> {
@@ -193,6 +204,31 @@ impl<M: Send + 'static> Ctx<M> {
     #[must_use]
     pub fn checkpoint(&self) -> &Checkpoint {
         &self.core.checkpoint
+    }
+
+    /// The state of the incarnation before, if that ended cleanly, the spec says
+    /// [`ChildSpec::carry_state`] and it is an `S`. Given once.
+    #[must_use]
+    pub fn carried<S: Any + Send>(&self) -> Option<S> {
+        self.core.desk.take_given()
+    }
+
+    /// Leaves something for whoever started this child; in `pre_start` only, later it is never read.
+    pub fn set_start_info(&self, info: StartInfo) {
+        self.core.desk.set_info(info);
+    }
+
+    /// Holds `effect` back until `commit` is done, and everything held before it has been released: replies and sends
+    /// that must not be seen before what they rest on is stored. Waits while 256 effects are held already.
+    ///
+    /// If `commit` fails, the actor ends with its error, and the effects still held are dropped unseen: whoever waits
+    /// for a reply among them is told.
+    pub async fn hold(
+        &self,
+        commit: impl Future<Output = Result<(), BoxError>> + Send + 'static,
+        effect: impl FnOnce() + Send + 'static,
+    ) {
+        self.core.gate().hold(&self.core, commit, effect).await;
     }
 }
 

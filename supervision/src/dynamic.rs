@@ -1,6 +1,7 @@
 //! Supervisors whose children are started on demand and do not depend on each other.
 
 use crate::child_spec::{AutoShutdown, ChildSpec, Intensity, Strategy, SupervisorSpec};
+use crate::machine::Family;
 use crate::path::ChildId;
 use crate::supervisor::{Blueprint, SupervisorSlot};
 
@@ -31,15 +32,21 @@ impl ChildSpec {
     /// [`SupervisorHandle::start_child`](crate::SupervisorHandle::start_child), restarted one by one and stopped all at
     /// once.
     pub fn dynamic(id: impl Into<ChildId>, kind: &'static str, slot: &SupervisorSlot, options: DynamicOptions) -> Self {
-        Self::supervising(id.into(), kind, slot, move || Blueprint {
+        Self::supervising(id.into(), kind, slot, move |_| Ok(options.blueprint(Family::Dynamic)))
+    }
+}
+
+impl DynamicOptions {
+    pub(crate) fn blueprint(&self, family: Family) -> Blueprint {
+        Blueprint {
             spec: SupervisorSpec {
                 strategy: Strategy::OneForOne,
-                intensity: options.intensity,
-                auto_shutdown: options.auto_shutdown,
-                children: Vec::new(),
+                intensity: self.intensity,
+                auto_shutdown: self.auto_shutdown,
+                ..SupervisorSpec::default()
             },
-            dynamic: true,
-            max_children: options.max_children,
-        })
+            family,
+            max_children: self.max_children,
+        }
     }
 }

@@ -18,6 +18,9 @@ const MAX_TEXT: usize = 512;
 /// The typed way for an actor to end itself: `Err(Exit::Fatal(error).into())`.
 #[derive(Debug)]
 pub enum Exit {
+    /// Returned by `pre_start`: there is nothing to run now, and that is no failure (OTP's `ignore`). The spec is kept,
+    /// except for temporary and dynamic children. Elsewhere it means the same as [`Exit::Normal`].
+    Ignore,
     /// Ends cleanly, as if the work were done. `post_stop` is skipped; prefer `ctx.stop`.
     Normal,
     /// Ends cleanly for the given reason. `post_stop` is skipped; prefer `ctx.stop`.
@@ -29,6 +32,7 @@ pub enum Exit {
 impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Ignore => f.write_str("nothing to run"),
             Self::Normal => f.write_str("normal exit"),
             Self::Shutdown(reason) => write!(f, "shutdown: {reason}"),
             Self::Fatal(_) => f.write_str("fatal"),
@@ -39,7 +43,7 @@ impl fmt::Display for Exit {
 impl Error for Exit {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Normal | Self::Shutdown(_) => None,
+            Self::Ignore | Self::Normal | Self::Shutdown(_) => None,
             Self::Fatal(error) => Some(error.as_ref()),
         }
     }
@@ -221,7 +225,7 @@ impl ExitReason {
         let error = match error.downcast::<Exit>() {
             Ok(exit) => {
                 return match *exit {
-                    Exit::Normal => Self::Normal,
+                    Exit::Ignore | Exit::Normal => Self::Normal,
                     Exit::Shutdown(reason) => Self::Shutdown(reason.into()),
                     Exit::Fatal(inner) => Self::Fatal(Arc::from(inner)),
                 };

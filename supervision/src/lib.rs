@@ -27,6 +27,8 @@ mod child_spec;
 mod context;
 mod dynamic;
 mod exit;
+mod gate;
+mod incarnation;
 mod machine;
 pub mod mailbox;
 mod panics;
@@ -38,6 +40,7 @@ mod shell;
 mod supervisor;
 mod task_child;
 mod telemetry;
+mod template;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod text;
@@ -49,22 +52,25 @@ pub use backoff::{BackoffError, BackoffPolicy, Budget, Exhausted, Jitter, ResetR
 pub use call::{CallError, Reply};
 pub use checkpoint::Checkpoint;
 pub use child_spec::{
-    AutoShutdown, ChildKind, ChildSpec, Intensity, Restart, Shutdown, SpecError, StartCtx, StopMode, Strategy,
-    SupervisorSpec, check_specs,
+    AutoShutdown, ChildKind, ChildSpec, Intensity, Restart, Shutdown, SpecError, SpecView, StartCtx, StartMode,
+    StopMode, Strategy, SupervisorSpec, check_specs,
 };
 pub use context::{Ctx, Reporter, Timer};
 pub use dynamic::DynamicOptions;
 pub use exit::{ActorResult, BoxError, Exit, ExitClass, ExitReason, PanicInfo};
+pub use incarnation::{ActorId, Incarnation, NotLinked, StartInfo, Started};
 pub use machine::Handling;
 pub use mailbox::{Mailbox, Overflow, StableQueue};
 pub use partition::PartitionSlot;
 pub use path::{ActorPath, ChildId};
 pub use registry::{Directory, DirectoryError, DirectoryOptions, DirectoryParent, Undelivered};
+pub use shell::HandlerTimeout;
 pub use supervisor::{
-    AdminError, ChildCount, ChildInfo, ReconfigureOptions, ReconfigureReport, ShutdownReport, StartError, Supervisor,
-    SupervisorHandle, SupervisorSlot,
+    AdminError, ChildCount, ChildInfo, Init, ReconfigureOptions, ReconfigureReport, ShutdownReport, StartError,
+    Supervisor, SupervisorHandle, SupervisorSlot,
 };
 pub use task_child::TaskCtx;
+pub use template::{TemplateHandle, TemplateSlot};
 pub use tokio_util::sync::CancellationToken;
 pub use tree::TreeStore;
 

@@ -38,7 +38,7 @@ pub(crate) enum Input {
     /// Start all children of the spec.
     StartAll,
     /// A start has ended.
-    Started { key: Key, inc: u64, outcome: Result<(), ExitReason> },
+    Started { key: Key, inc: u64, outcome: Result<Birth, ExitReason> },
     /// A running child ended.
     Exited { key: Key, inc: u64, reason: ExitReason },
     /// A stop has ended; an exit seen before has said why.
@@ -49,6 +49,15 @@ pub(crate) enum Input {
     Admin { ticket: Ticket, request: Request },
     /// The supervisor is to stop.
     Shutdown,
+}
+
+/// How a start succeeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Birth {
+    /// The child is up.
+    Up,
+    /// It said that there is nothing to run.
+    Ignored,
 }
 
 /// What is to be done.
@@ -152,8 +161,8 @@ pub(crate) struct Round {
     pub(crate) from: Key,
     pub(crate) stage: Stage,
     pub(crate) delay: Option<Instant>,
-    /// The child it started last.
-    pub(crate) current: Option<Key>,
+    /// Children whose starts it has begun and not yet seen the end of.
+    pub(crate) current: Vec<Key>,
 }
 
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
@@ -169,9 +178,21 @@ pub(crate) struct Rules {
     pub(crate) strategy: Strategy,
     pub(crate) intensity: Intensity,
     pub(crate) auto_shutdown: AutoShutdown,
-    /// Children are independent: stopped all at once, forgotten when a first start fails.
-    pub(crate) dynamic: bool,
+    /// How many children of a round are started at once; at least 1.
+    pub(crate) starts_at_once: usize,
+    pub(crate) family: Family,
     pub(crate) max_children: Option<usize>,
+}
+
+/// What sort of children a supervisor has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Family {
+    /// A fixed list, stopped in reverse order.
+    Static,
+    /// Independent of each other: stopped all at once, forgotten when there is nothing to run.
+    Dynamic,
+    /// The same, made from one template and known by their actors alone.
+    Template,
 }
 
 /// Where effects and randomness come from during one step.
@@ -247,10 +268,6 @@ impl Machine {
     /// Children in start order.
     pub(crate) fn children(&self) -> impl Iterator<Item = (Key, &Child)> {
         self.children.iter().map(|(key, child)| (*key, child))
-    }
-
-    pub(crate) fn alive(&self) -> usize {
-        self.alive.len()
     }
 
     /// Restarts counted within the current period.

@@ -54,18 +54,14 @@ impl ChildSpec {
         let own = SupervisorSlot::new();
         let parts = slot.clone();
         parts.0.get_or_init(|| (0..n.max(1)).map(|_| SupervisorSlot::new()).collect());
-        Self::supervising(id.into(), kind, &own, move || {
+        Self::supervisor(id, kind, &own, move || {
             let children = parts.0.get().into_iter().flatten().enumerate();
-            crate::supervisor::Blueprint {
-                spec: SupervisorSpec {
-                    intensity: options.intensity,
-                    children: children
-                        .map(|(at, part)| Self::dynamic(at.to_string(), "partition", part, options))
-                        .collect(),
-                    ..SupervisorSpec::default()
-                },
-                dynamic: false,
-                max_children: None,
+            SupervisorSpec {
+                intensity: options.intensity,
+                children: children
+                    .map(|(at, part)| Self::dynamic(at.to_string(), "partition", part, options))
+                    .collect(),
+                ..SupervisorSpec::default()
             }
         })
     }

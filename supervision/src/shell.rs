@@ -4,6 +4,7 @@
 //! that report through a queue which is also read while the supervisor itself is ending.
 
 pub(crate) mod actor;
+mod admin;
 mod effects;
 pub(crate) mod exits;
 pub(crate) mod messages;
@@ -14,3 +15,5 @@ mod stops;
 pub(crate) mod supervised;
 mod timers;
 pub(crate) mod tree_link;
+
+pub use supervised::HandlerTimeout;

@@ -4,11 +4,12 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwapOption;
-use ractor::{ActorCell, ActorId};
+use ractor::ActorCell;
 use tokio::sync::watch;
 
 use crate::child_spec::{Restart, SpecError};
 use crate::exit::ExitReason;
+use crate::incarnation::ActorId;
 pub use crate::machine::AdminError;
 use crate::path::{ActorPath, ChildId};
 use crate::shell::tree_link::TreeShared;
@@ -18,6 +19,7 @@ mod handle;
 mod start;
 
 pub use handle::SupervisorHandle;
+pub use start::Init;
 pub use start::Supervisor;
 pub(crate) use start::{Blueprint, check};
 
@@ -53,6 +55,8 @@ pub struct ChildInfo {
     pub id: ChildId,
     /// Where it stands.
     pub path: ActorPath,
+    /// Its live incarnation.
+    pub actor: Option<ActorId>,
     /// What sort of thing it is.
     pub kind: &'static str,
     /// Whether it supervises others.
@@ -151,7 +155,7 @@ impl SupervisorSlot {
         self.0.exit.send_replace(Some(reason.clone()));
     }
 
-    pub(crate) fn withdraw(&self, actor: ActorId, reason: &ExitReason) {
+    pub(crate) fn withdraw(&self, actor: ractor::ActorId, reason: &ExitReason) {
         let Some(live) = self.0.live.load_full() else { return };
         if live.get_id() == actor {
             self.0.live.store(None);

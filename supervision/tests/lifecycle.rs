@@ -94,7 +94,7 @@ async fn admin_requests_have_otps_results() {
     let (root, _) = root(Strategy::OneForOne, vec![]).await;
     let id = ChildId::from("a");
     root.start_child(a.spec()).await.unwrap();
-    assert!(matches!(root.start_child(a.spec()).await, Err(AdminError::AlreadyStarted)));
+    assert!(matches!(root.start_child(a.spec()).await, Err(AdminError::AlreadyStarted(Some(_)))));
     assert!(matches!(root.restart_child(&id).await, Err(AdminError::Running)));
     assert!(matches!(root.delete_child(&id).await, Err(AdminError::Running)));
     root.terminate_child(&id).await.unwrap();

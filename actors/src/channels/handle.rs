@@ -147,7 +147,7 @@ impl ChannelsHandle {
     /// When there is no such account or the supervisor refuses.
     pub async fn start(&self, channel: &ChannelId, account: &AccountId) -> Result<(), AdminError> {
         match self.supervisor.start_now(&child_id(channel, account)).await {
-            Err(AdminError::Running | AdminError::AlreadyStarted) => Ok(()),
+            Err(AdminError::Running | AdminError::AlreadyStarted(_)) => Ok(()),
             other => other,
         }
     }
@@ -226,13 +226,14 @@ fn child_id(channel: &ChannelId, account: &AccountId) -> ChildId {
 }
 
 /// A child that is isolated and did not start is its own policy's business, and shows in the tree.
-pub(crate) fn settled(outcome: Result<(), AdminError>) -> Result<(), AdminError> {
+pub(crate) fn settled<T>(outcome: Result<T, AdminError>) -> Result<(), AdminError> {
     match outcome {
         Err(AdminError::StartFailed(reason)) => {
             tracing::error!(%reason, "not started");
             Ok(())
         }
-        other => other,
+        Err(error) => Err(error),
+        Ok(_) => Ok(()),
     }
 }
 

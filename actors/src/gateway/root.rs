@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use supervision::{AutoShutdown, ChildSpec, DynamicOptions, Intensity, Strategy, SupervisorSlot, SupervisorSpec};
+use supervision::{
+    AutoShutdown, ChildSpec, DynamicOptions, Intensity, StartMode, Strategy, SupervisorSlot, SupervisorSpec,
+};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -165,12 +167,14 @@ fn root(lifecycle: ChildSpec, core: Vec<ChildSpec>) -> SupervisorSpec {
         strategy: Strategy::RestForOne,
         intensity: CORE,
         auto_shutdown: AutoShutdown::Never,
+        starts: StartMode::Ordered,
         children: core.as_ref().clone(),
     });
     SupervisorSpec {
         strategy: Strategy::OneForOne,
         intensity: ROOT,
         auto_shutdown: AutoShutdown::Never,
+        starts: StartMode::Ordered,
         children: vec![lifecycle, core],
     }
 }

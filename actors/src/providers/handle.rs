@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use futures_util::{Stream, StreamExt};
 use supervision::{
     AdminError, AutoShutdown, BackoffPolicy, ChildId, ChildSpec, Exhausted, Intensity, Jitter, Mailbox,
-    ReconfigureOptions, ResetRule, Slot, Strategy, SupervisorSlot, SupervisorSpec,
+    ReconfigureOptions, ResetRule, Slot, StartMode, Strategy, SupervisorSlot, SupervisorSpec,
 };
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
@@ -186,6 +186,7 @@ impl ProvidersHandle {
             strategy: Strategy::OneForOne,
             intensity: Intensity::default(),
             auto_shutdown: AutoShutdown::Never,
+            starts: StartMode::Ordered,
             children: catalog.providers().map(|settings| self.provider_spec(&settings.id)).collect(),
         }
     }

@@ -78,7 +78,7 @@ impl Front {
             slot,
         });
         match self.connections.start_child(spec).await {
-            Ok(()) => Ok(upgrade::switching(accept)),
+            Ok(_) => Ok(upgrade::switching(accept)),
             Err(error) => {
                 tracing::warn!(%peer, %error, "a connection could not be started");
                 Err(UpgradeFault::Unavailable)

@@ -107,3 +107,26 @@ pub enum AutoShutdown {
     /// With the last significant child.
     AllSignificant,
 }
+
+/// How a supervisor starts its children.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StartMode {
+    /// One after the other: each may rely on those before it.
+    #[default]
+    Ordered,
+    /// Begun in order, up to `max` under way at once, for children that do not rely on each other. They are stopped
+    /// in reverse order all the same.
+    Concurrent {
+        /// How many starts may be under way; at least 1.
+        max: usize,
+    },
+}
+
+impl StartMode {
+    pub(crate) fn at_once(self) -> usize {
+        match self {
+            Self::Ordered => 1,
+            Self::Concurrent { max } => max.max(1),
+        }
+    }
+}

@@ -2,7 +2,8 @@
 
 use crate::child_spec::{Policy, Restart, SpecError};
 use crate::exit::ExitReason;
-use crate::machine::{Down, Effect, Key, Machine, Mode, Phase, Then, Ticket, Turn};
+use crate::incarnation::ActorId;
+use crate::machine::{Birth, Down, Effect, Family, Key, Machine, Mode, Phase, Then, Ticket, Turn};
 use crate::path::ChildId;
 
 /// A request about one child.
@@ -12,6 +13,8 @@ pub(crate) enum Request {
     StartNew(Key),
     /// Stop a child and leave it down.
     Terminate(ChildId),
+    /// The same for a child known by its actor.
+    TerminateKey(Key),
     /// Start a child that is down.
     Restart(ChildId),
     /// Start a child that is down or waiting to be retried, budgets reset.
@@ -30,6 +33,27 @@ pub(crate) enum Request {
     ResetBackoff(ChildId),
     /// Use other rules for a child from its next exit on.
     Adopt(ChildId, Policy),
+    /// Any of these, asked for by somebody who sees the tree and may name every child in it.
+    Operator(Box<Request>),
+}
+
+impl Request {
+    /// The child it is about, if it names one by id.
+    fn id(&self) -> Option<&ChildId> {
+        match self {
+            Self::StartNew(_) | Self::TerminateKey(_) | Self::Operator(_) => None,
+            Self::Terminate(id)
+            | Self::Restart(id)
+            | Self::StartNow(id)
+            | Self::Delete(id)
+            | Self::Cycle(id)
+            | Self::Remove(id)
+            | Self::Suspend(id)
+            | Self::Resume(id)
+            | Self::ResetBackoff(id)
+            | Self::Adopt(id, _) => Some(id),
+        }
+    }
 }
 
 /// A request that succeeded.
@@ -37,6 +61,8 @@ pub(crate) enum Request {
 pub(crate) enum Answer {
     /// It is done.
     Done,
+    /// The child has started.
+    Started { key: Key, birth: Birth },
 }
 
 /// Why a supervisor did not do what it was asked.
@@ -52,15 +78,18 @@ pub enum AdminError {
     /// The child is being restarted or waits for it.
     #[error("the child is being restarted")]
     Restarting,
-    /// A child of that id is running.
+    /// A child of that id is running, or on its way up or down.
     #[error("a child of that id is already running")]
-    AlreadyStarted,
+    AlreadyStarted(Option<ActorId>),
     /// A child of that id is known, though not running.
     #[error("a child of that id is already present")]
     AlreadyPresent,
     /// The supervisor has as many children as it may.
     #[error("the supervisor has as many children as it may")]
     MaxChildren,
+    /// The children are made from a template and have no ids of their own.
+    #[error("children made from a template are known by their actors, not by an id")]
+    NotSupported,
     /// The child did not start.
     #[error("the child did not start: {0}")]
     StartFailed(ExitReason),
@@ -86,7 +115,7 @@ impl Machine {
         }
         if let Some(child) = self.by_id.get(id).and_then(|key| self.children.get(key)) {
             return Err(match child.phase {
-                Phase::Starting | Phase::Running { .. } | Phase::Stopping { .. } => AdminError::AlreadyStarted,
+                Phase::Starting | Phase::Running { .. } | Phase::Stopping { .. } => AdminError::AlreadyStarted(None),
                 Phase::Down(_) | Phase::Waiting { .. } | Phase::Queued => AdminError::AlreadyPresent,
             });
         }
@@ -101,32 +130,28 @@ impl Machine {
             turn.reply(ticket, Err(AdminError::ShuttingDown));
             return;
         }
-        let id = match &request {
+        match request {
             Request::StartNew(key) => {
-                let key = *key;
                 if let Some(child) = self.children.get_mut(&key) {
                     child.start_waiters.push(ticket);
                 }
                 self.start_or_queue(turn, key);
-                return;
             }
-            Request::Terminate(id)
-            | Request::Restart(id)
-            | Request::StartNow(id)
-            | Request::Delete(id)
-            | Request::Cycle(id)
-            | Request::Remove(id)
-            | Request::Suspend(id)
-            | Request::Resume(id)
-            | Request::ResetBackoff(id)
-            | Request::Adopt(id, _) => id,
-        };
-        let Some(key) = self.by_id.get(id).copied() else {
+            Request::TerminateKey(key) => self.terminate(turn, ticket, key, Then::Terminate),
+            Request::Operator(request) => self.on_request(turn, ticket, *request),
+            _ if self.rules.family == Family::Template => turn.reply(ticket, Err(AdminError::NotSupported)),
+            request => self.on_request(turn, ticket, request),
+        }
+    }
+
+    /// A request about a child by its id.
+    fn on_request(&mut self, turn: &mut Turn<'_>, ticket: Ticket, request: Request) {
+        let Some(key) = request.id().and_then(|id| self.by_id.get(id).copied()) else {
             turn.reply(ticket, Err(AdminError::NotFound));
             return;
         };
         match request {
-            Request::StartNew(_) => {}
+            Request::StartNew(_) | Request::TerminateKey(_) | Request::Operator(_) => {}
             Request::Terminate(_) => self.terminate(turn, ticket, key, Then::Terminate),
             Request::Remove(_) => self.terminate(turn, ticket, key, Then::Delete),
             Request::Restart(_) => self.start_again(turn, ticket, key, false),

@@ -82,6 +82,8 @@ pub(crate) enum Down {
     Failed,
     /// It ended while its restarts were suspended.
     Suspended,
+    /// Its start said that there is nothing to run.
+    Ignored,
 }
 
 /// What follows a stop.

@@ -3,7 +3,9 @@
 use crate::backoff::{Exhausted, ResetRule};
 use crate::child_spec::{AutoShutdown, Restart, Strategy};
 use crate::exit::ExitReason;
-use crate::machine::{AdminError, Answer, BootError, Down, Effect, Handling, Key, Machine, Mode, Phase, Then, Turn};
+use crate::machine::{
+    AdminError, Answer, Birth, BootError, Down, Effect, Family, Handling, Key, Machine, Mode, Phase, Then, Turn,
+};
 
 /// Whether an exit by itself is followed by a restart.
 pub(crate) fn restarts(restart: Restart, reason: &ExitReason) -> bool {
@@ -15,13 +17,13 @@ pub(crate) fn restarts(restart: Restart, reason: &ExitReason) -> bool {
 }
 
 impl Machine {
-    pub(super) fn on_started(&mut self, turn: &mut Turn<'_>, key: Key, inc: u64, outcome: Result<(), ExitReason>) {
+    pub(super) fn on_started(&mut self, turn: &mut Turn<'_>, key: Key, inc: u64, outcome: Result<Birth, ExitReason>) {
         let Some(child) = self.children.get_mut(&key) else { return };
         if child.inc != inc {
             return;
         }
         match (child.phase, outcome) {
-            (Phase::Starting, Ok(())) => {
+            (Phase::Starting, Ok(birth)) => {
                 child.fresh = false;
                 if let Some(policy) = &child.policy.backoff
                     && policy.reset_after == ResetRule::OnStart
@@ -29,16 +31,31 @@ impl Machine {
                     child.attempt = 0;
                 }
                 for ticket in std::mem::take(&mut child.start_waiters) {
-                    turn.reply(ticket, Ok(Answer::Done));
+                    turn.reply(ticket, Ok(Answer::Started { key, birth }));
                 }
-                let since = turn.now;
-                self.set_phase(turn, key, Phase::Running { since });
+                match birth {
+                    Birth::Up => self.set_phase(turn, key, Phase::Running { since: turn.now }),
+                    Birth::Ignored => self.ignored(turn, key),
+                }
             }
             (Phase::Starting, Err(reason)) => self.start_failed(turn, key, reason.at_init()),
             // Stopped while starting: a child that came up after all is being stopped by the shell.
-            (Phase::Stopping { .. }, Ok(())) => {}
+            (Phase::Stopping { .. }, Ok(Birth::Up)) => {}
+            (Phase::Stopping { then }, Ok(Birth::Ignored)) => {
+                self.gone(turn, key, ExitReason::shutdown("nothing to run"), then);
+            }
             (Phase::Stopping { then }, Err(reason)) => self.gone(turn, key, reason.at_init(), then),
-            (Phase::Down(_) | Phase::Running { .. } | Phase::Waiting { .. } | Phase::Queued, Ok(()) | Err(_)) => {}
+            (Phase::Down(_) | Phase::Running { .. } | Phase::Waiting { .. } | Phase::Queued, Ok(_) | Err(_)) => {}
+        }
+    }
+
+    /// There is nothing to run: the spec is kept for another try, unless there is no reason to keep it.
+    fn ignored(&mut self, turn: &mut Turn<'_>, key: Key) {
+        let temporary = self.children.get(&key).is_some_and(|child| child.policy.restart == Restart::Temporary);
+        if temporary || self.rules.family != Family::Static {
+            self.remove(turn, key);
+        } else {
+            self.set_phase(turn, key, Phase::Down(Down::Ignored));
         }
     }
 

@@ -13,7 +13,7 @@ impl Machine {
         for key in keys {
             self.set_phase(turn, key, Phase::Queued);
         }
-        self.round = Some(Round { from: 0, stage: Stage::Starting, delay: None, current: None });
+        self.round = Some(Round { from: 0, stage: Stage::Starting, delay: None, current: Vec::new() });
     }
 
     /// Starts a round for `culprit`, or widens the one under way.
@@ -43,7 +43,7 @@ impl Machine {
             self.disarm(turn, key);
             self.set_phase(turn, key, Phase::Queued);
         }
-        self.round = Some(Round { from, stage: Stage::Stopping, delay, current: None });
+        self.round = Some(Round { from, stage: Stage::Stopping, delay, current: Vec::new() });
     }
 
     /// True if a round under way is about to stop this child.
@@ -96,15 +96,7 @@ impl Machine {
                 }
                 Stage::Waiting(_) => return,
                 Stage::Starting => {
-                    // One at a time, in order: the one before must be up.
-                    if round.current.is_some_and(|key| self.is_starting(key)) {
-                        return;
-                    }
-                    if let Some(key) = self.queued.first().copied() {
-                        if let Some(round) = &mut self.round {
-                            round.current = Some(key);
-                        }
-                        self.begin_start(turn, key);
+                    if !self.start_next(turn) {
                         return;
                     }
                     self.round = None;
@@ -134,6 +126,25 @@ impl Machine {
         if let Some(round) = &mut self.round {
             round.stage = stage;
         }
+    }
+
+    /// Starts as many of the queued children as may start at once, in order. True when all of them are up.
+    fn start_next(&mut self, turn: &mut Turn<'_>) -> bool {
+        let Some(round) = &mut self.round else { return true };
+        let mut current = std::mem::take(&mut round.current);
+        current.retain(|key| self.is_starting(*key));
+        let mut begun = Vec::new();
+        while current.len() + begun.len() < self.rules.starts_at_once.max(1) {
+            let Some(key) = self.queued.first().copied() else { break };
+            self.begin_start(turn, key);
+            begun.push(key);
+        }
+        current.append(&mut begun);
+        let all_up = current.is_empty();
+        if let Some(round) = &mut self.round {
+            round.current = current;
+        }
+        all_up
     }
 
     fn is_starting(&self, key: Key) -> bool {

@@ -1,7 +1,7 @@
 //! Stopping everything: in reverse start order, or all at once for independent children.
 
 use crate::exit::ExitReason;
-use crate::machine::{AdminError, BootError, Down, Effect, Key, Machine, Mode, Phase, Stage, Then, Turn};
+use crate::machine::{AdminError, BootError, Down, Effect, Family, Key, Machine, Mode, Phase, Stage, Then, Turn};
 
 /// How many children are stopped together at most.
 const STOPS_IN_FLIGHT: usize = 1024;
@@ -60,7 +60,7 @@ impl Machine {
         if matches!(self.mode, Mode::RollingBack(_)) {
             self.cancel_pending(turn);
         }
-        if self.rules.dynamic {
+        if self.rules.family != Family::Static {
             self.stop_together(turn);
         } else if let Some(key) = self.alive.last().copied() {
             self.begin_stop_for_shutdown(turn, key);

@@ -1,194 +1,14 @@
-use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::{prop_assert, prop_assert_eq, proptest};
-use rand::SeedableRng;
-use rand::rngs::StdRng;
 
 use super::*;
-use crate::backoff::{BackoffPolicy, Budget, Exhausted, Jitter, ResetRule};
+use crate::backoff::{BackoffPolicy, Budget, Exhausted, ResetRule};
 use crate::child_spec::Restart;
-use crate::exit::BoxError;
 
-/// A machine with a shell that does what it is told, at once unless told otherwise.
-struct Rig {
-    machine: Machine,
-    now: Instant,
-    rng: StdRng,
-    log: Vec<String>,
-    timers: Vec<(Instant, Token)>,
-    /// Children whose starts fail.
-    failing: Vec<Key>,
-    /// Starts and stops wait to be reported by hand.
-    manual: bool,
-    exit: Option<ExitReason>,
-    up: BTreeMap<Key, u64>,
-    ever: u64,
-}
+mod rig;
 
-impl Rig {
-    fn new(strategy: Strategy, max_restarts: u32, policies: Vec<Policy>) -> Self {
-        let rules = Rules {
-            strategy,
-            intensity: Intensity { max_restarts, period: Duration::from_secs(5) },
-            auto_shutdown: AutoShutdown::Never,
-            dynamic: false,
-            max_children: None,
-        };
-        let mut machine = Machine::new(rules);
-        for (at, policy) in policies.into_iter().enumerate() {
-            machine.insert(ChildId::from(format!("c{at}")), policy);
-        }
-        Self {
-            machine,
-            now: Instant::now(),
-            rng: StdRng::seed_from_u64(7),
-            log: Vec::new(),
-            timers: Vec::new(),
-            failing: Vec::new(),
-            manual: false,
-            exit: None,
-            up: BTreeMap::new(),
-            ever: 0,
-        }
-    }
-
-    fn booted(strategy: Strategy, max_restarts: u32, policies: Vec<Policy>) -> Self {
-        let mut rig = Self::new(strategy, max_restarts, policies);
-        rig.feed(Input::StartAll);
-        rig.log.clear();
-        rig
-    }
-
-    fn feed(&mut self, input: Input) {
-        let mut inputs = std::collections::VecDeque::from([input]);
-        while let Some(input) = inputs.pop_front() {
-            let mut out = Vec::new();
-            self.machine.step(self.now, &mut self.rng, input, &mut out);
-            for effect in out {
-                if let Some(next) = self.carry_out(effect) {
-                    inputs.push_back(next);
-                }
-            }
-        }
-        self.check();
-    }
-
-    fn carry_out(&mut self, effect: Effect) -> Option<Input> {
-        match effect {
-            Effect::Start { key, inc } => {
-                self.log.push(format!("start {key}#{inc}"));
-                if self.manual {
-                    return None;
-                }
-                let outcome = if self.failing.contains(&key) {
-                    Err(ExitReason::error("no"))
-                } else {
-                    assert!(self.up.insert(key, inc).is_none(), "two incarnations of {key}");
-                    self.ever += 1;
-                    Ok(())
-                };
-                Some(Input::Started { key, inc, outcome })
-            }
-            Effect::Stop { key, inc } => {
-                self.log.push(format!("stop {key}#{inc}"));
-                if self.manual {
-                    return None;
-                }
-                self.up.remove(&key);
-                Some(Input::Exited { key, inc, reason: ExitReason::shutdown("shutdown") })
-            }
-            Effect::Arm { token, at } => {
-                self.timers.push((at, token));
-                None
-            }
-            Effect::Disarm { token } => {
-                self.timers.retain(|(_, armed)| *armed != token);
-                None
-            }
-            Effect::Meltdown { .. } => {
-                self.log.push("meltdown".to_owned());
-                None
-            }
-            Effect::Exit(reason) => {
-                self.log.push(format!("exit {}", reason.text()));
-                assert!(self.exit.replace(reason).is_none(), "ended twice");
-                None
-            }
-            Effect::Booted(outcome) => {
-                self.log.push(format!("booted {}", outcome.is_ok()));
-                None
-            }
-            Effect::Reply { .. }
-            | Effect::Changed { .. }
-            | Effect::Ended { .. }
-            | Effect::Removed { .. }
-            | Effect::Forget { .. } => None,
-        }
-    }
-
-    fn check(&self) {
-        let alive: Vec<Key> = self.machine.alive.iter().copied().collect();
-        if !self.manual {
-            assert_eq!(alive, self.up.keys().copied().collect::<Vec<_>>());
-        }
-        if self.exit.is_some() {
-            assert!(self.machine.alive.is_empty() && self.timers.is_empty(), "something outlives the supervisor");
-        }
-    }
-
-    /// The live incarnation ends by itself.
-    fn exits(&mut self, key: Key, reason: ExitReason) {
-        if let Some(inc) = self.up.remove(&key) {
-            self.feed(Input::Exited { key, inc, reason });
-        }
-    }
-
-    fn advance(&mut self, time: Duration) {
-        self.now += time;
-        while let Some(at) = self.timers.iter().position(|(at, _)| *at <= self.now) {
-            let (_, token) = self.timers.remove(at);
-            self.feed(Input::Timer { token });
-        }
-    }
-
-    fn admin(&mut self, request: Request) {
-        self.feed(Input::Admin { ticket: 1, request });
-    }
-
-    fn phase(&self, key: Key) -> Option<Phase> {
-        self.machine.child(key).map(|child| child.phase)
-    }
-}
-
-fn child(restart: Restart) -> Policy {
-    Policy { restart, significant: false, counts: true, supervisor: false, backoff: None }
-}
-
-fn isolated(policy: BackoffPolicy) -> Policy {
-    Policy { counts: false, backoff: Some(Arc::new(policy)), ..child(Restart::Permanent) }
-}
-
-fn backoff(max_attempts: u32, on_exhausted: Exhausted) -> BackoffPolicy {
-    BackoffPolicy {
-        initial: Duration::from_secs(5),
-        max: Duration::from_secs(300),
-        factor: 2.0,
-        jitter: Jitter::None,
-        max_attempts: Some(max_attempts),
-        reset_after: ResetRule::Never,
-        window: None,
-        on_exhausted,
-    }
-}
-
-fn error() -> ExitReason {
-    ExitReason::error("broken")
-}
-
-fn fatal() -> ExitReason {
-    ExitReason::Fatal(Arc::from(BoxError::from("bad token")))
-}
+use rig::*;
 
 #[test]
 fn the_first_start_goes_in_order() {
@@ -404,7 +224,7 @@ fn a_child_stopped_while_starting_is_neither_lost_nor_restarted() {
     rig.admin(Request::Terminate("x".into()));
     assert_eq!(rig.log, ["start 0#1", "stop 0#1"]);
     // It came up after all; the shell stops it, and its end is heard.
-    rig.feed(Input::Started { key, inc: 1, outcome: Ok(()) });
+    rig.feed(Input::Started { key, inc: 1, outcome: Ok(Birth::Up) });
     assert!(matches!(rig.phase(key), Some(Phase::Stopping { .. })));
     rig.feed(Input::Exited { key, inc: 1, reason: ExitReason::shutdown("shutdown") });
     assert_eq!(rig.phase(key), Some(Phase::Down(Down::Exited)));

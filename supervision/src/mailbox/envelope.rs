@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::actor::ChildExit;
 use crate::address::SlotInner;
-use crate::exit::PanicInfo;
+use crate::exit::BoxError;
 use crate::telemetry::meter::Meter;
 
 /// What an actor's mailbox carries.
@@ -16,8 +16,8 @@ pub(crate) enum Wire<M: Send + 'static> {
     User(Env<M>),
     /// A child of this worker ended.
     Child(ChildExit),
-    /// A scoped task of this actor panicked.
-    Crash(PanicInfo),
+    /// Something that belongs to this actor failed: a scoped task panicked, or what it held back cannot be released.
+    Crash(BoxError),
 }
 
 /// A message on its way.

@@ -251,15 +251,15 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static, M: Send + 'static> DirectoryI
         let id = spec.id.clone();
         let started = match parent.start_child(spec).await {
             Err(AdminError::AlreadyPresent) => match parent.restart_child(&id).await {
-                Err(AdminError::Restarting | AdminError::Running) => Err(AdminError::AlreadyStarted),
+                Err(AdminError::Restarting | AdminError::Running) => Err(AdminError::AlreadyStarted(None)),
                 other => other,
             },
             other => other,
         };
         match started {
-            Ok(()) => Ok(()),
+            Ok(_) => Ok(()),
             // Its supervisor is bringing it up, or down, by itself.
-            Err(AdminError::AlreadyStarted) => {
+            Err(AdminError::AlreadyStarted(_)) => {
                 let up = entry.slot.address();
                 let wait = tokio::time::timeout(self.options.patience, up.wait_live()).await;
                 wait.map_err(|_| DirectoryError::Stuck)

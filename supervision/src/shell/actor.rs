@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ractor::{ActorCell, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use rand::SeedableRng;
@@ -17,11 +18,11 @@ use crate::actor::ChildExit;
 use crate::checkpoint::Checkpoint;
 use crate::child_spec::{ChildSpec, SupervisorSpec};
 use crate::exit::ExitReason;
-use crate::machine::{Effect, Input, Key, Machine, Mode, Rules, Ticket};
+use crate::machine::{Effect, Family, Input, Key, Machine, Mode, Rules, Ticket};
 use crate::path::ActorPath;
 use crate::shell::exits::{bury, failed, terminated};
-use crate::shell::messages::{Answering, Completion, Completions, SupMsg};
-use crate::shell::seat::ErasedSlot;
+use crate::shell::messages::{Completion, Completions, Done, SupMsg};
+use crate::shell::seat::{Carried, Desk, ErasedSlot};
 use crate::shell::timers::Timers;
 use crate::shell::tree_link::{NodeLink, TreeShared};
 use crate::supervisor::{StartError, SupervisorSlot};
@@ -43,7 +44,7 @@ pub(crate) enum Role {
 /// What a supervisor is started with.
 pub(crate) struct ShellArgs {
     pub(crate) spec: SupervisorSpec,
-    pub(crate) dynamic: bool,
+    pub(crate) family: Family,
     pub(crate) max_children: Option<usize>,
     pub(crate) path: ActorPath,
     pub(crate) node: NodeId,
@@ -62,6 +63,8 @@ pub(crate) struct Link {
     pub(crate) checkpoint: Checkpoint,
     pub(crate) meter: Arc<Meter>,
     pub(crate) run: Option<Run>,
+    /// State for the next incarnation.
+    pub(crate) carried: Option<Carried>,
 }
 
 /// The current incarnation of a child.
@@ -70,13 +73,29 @@ pub(crate) struct Run {
     pub(crate) cancel: CancellationToken,
     /// Ends the start under way.
     pub(crate) abort_start: CancellationToken,
-    pub(crate) early_cell: Arc<std::sync::OnceLock<ActorCell>>,
+    pub(crate) desk: Arc<Desk>,
     pub(crate) cell: Option<ActorCell>,
     pub(crate) stop_wanted: bool,
 }
 
+impl Run {
+    pub(crate) fn new(inc: u64, desk: Arc<Desk>) -> Self {
+        Self {
+            inc,
+            cancel: CancellationToken::new(),
+            abort_start: CancellationToken::new(),
+            desk,
+            cell: None,
+            stop_wanted: false,
+        }
+    }
+}
+
 /// A supervisor's state.
 pub(crate) struct Shell {
+    /// Tells this incarnation of the supervisor from all others.
+    pub(crate) uid: u64,
+    pub(crate) starts_this_turn: u32,
     pub(crate) me: ActorCell,
     pub(crate) machine: Machine,
     pub(crate) links: HashMap<Key, Link>,
@@ -87,7 +106,7 @@ pub(crate) struct Shell {
     pub(crate) completions: Arc<Completions>,
     pub(crate) timers: Timers,
     pub(crate) rng: StdRng,
-    pub(crate) replies: HashMap<Ticket, Answering<()>>,
+    pub(crate) replies: HashMap<Ticket, Done>,
     pub(crate) next_ticket: Ticket,
     pub(crate) booted: Option<oneshot::Sender<Result<(), StartError>>>,
     pub(crate) path: ActorPath,
@@ -119,6 +138,7 @@ impl ractor::Actor for ShellActor {
 
     async fn handle(&self, me: ActorRef<SupMsg>, message: SupMsg, shell: &mut Shell) -> Result<(), ActorProcessingErr> {
         shell.receive(message);
+        shell.catch_up();
         shell.settle(&me);
         Ok(())
     }
@@ -159,10 +179,14 @@ impl Shell {
             strategy: args.spec.strategy,
             intensity: args.spec.intensity,
             auto_shutdown: args.spec.auto_shutdown,
-            dynamic: args.dynamic,
+            starts_at_once: args.spec.starts.at_once(),
+            family: args.family,
             max_children: args.max_children,
         };
+        static NEXT: AtomicU64 = AtomicU64::new(1);
         let mut shell = Self {
+            uid: NEXT.fetch_add(1, Ordering::Relaxed),
+            starts_this_turn: 0,
             me,
             machine: Machine::new(rules),
             links: HashMap::new(),
@@ -202,25 +226,27 @@ impl Shell {
 
     /// Everything that tasks and timers have to say.
     pub(crate) fn catch_up(&mut self) {
-        while let Some(completion) = self.completions.pop() {
-            match completion {
-                Completion::Started { key, inc, outcome } => self.started(key, inc, outcome),
-                Completion::Stopped { key, inc, cell, outcome } => self.stopped(key, inc, &cell, outcome),
-                Completion::Buried { zombie } => {
-                    if let Some(node) = self.zombies.remove(&zombie) {
-                        self.shared.tree.remove(node);
+        loop {
+            while let Some(completion) = self.completions.pop() {
+                match completion {
+                    Completion::Started { key, inc, outcome } => self.started(key, inc, outcome),
+                    Completion::Stopped { key, inc, cell, outcome } => self.stopped(key, inc, &cell, outcome),
+                    Completion::Buried { zombie } => {
+                        if let Some(node) = self.zombies.remove(&zombie) {
+                            self.shared.tree.remove(node);
+                        }
                     }
                 }
             }
-        }
-        let now = Instant::now();
-        while let Some(token) = self.timers.pop_due(now) {
+            // A timer may start a child, and that may be done at once.
+            let Some(token) = self.timers.pop_due(Instant::now()) else { return };
             self.run(Input::Timer { token });
         }
     }
 
     /// Ends the turn: arms the next timer, or ends the supervisor.
     fn settle(&mut self, me: &ActorRef<SupMsg>) {
+        self.starts_this_turn = 0;
         let waker = me.clone();
         self.timers.settle(move || drop(waker.send_message(SupMsg::Poke)));
         if let Some(reason) = self.exit.take() {
@@ -261,6 +287,7 @@ impl Shell {
             && let Some(run) = link.run.take_if(|run| run.inc == inc)
         {
             run.cancel.cancel();
+            link.carried = run.desk.take_left().filter(|_| reason.is_clean());
             if let (Some(cell), Some(slot)) = (&run.cell, &link.spec.slot) {
                 slot.unpublish(cell.get_id(), &reason);
             }
@@ -272,20 +299,24 @@ impl Shell {
     fn receive(&mut self, message: SupMsg) {
         match message {
             SupMsg::Boot => self.run(Input::StartAll),
-            SupMsg::Poke => self.catch_up(),
+            SupMsg::Poke => {}
             SupMsg::Add(spec, reply) => self.add_and_start(*spec, reply),
             SupMsg::Admin(request, reply) => {
                 let ticket = self.ticket(reply);
                 self.run(Input::Admin { ticket, request });
             }
+            SupMsg::TerminateActor(actor, reply) => self.terminate_actor(actor, reply),
             SupMsg::Which(reply) => drop(reply.send(Ok(self.which()))),
+            SupMsg::Find(who, reply) => drop(reply.send(self.find(&who))),
+            SupMsg::Spec(who, reply) => drop(reply.send(self.spec_of(&who))),
             SupMsg::Count(reply) => drop(reply.send(Ok(self.count()))),
             SupMsg::Reconfigure(spec, options, reply) => drop(reply.send(self.reconfigure(*spec, options))),
+            SupMsg::Remake(reply) => drop(reply.send(self.remake())),
             SupMsg::Shutdown => self.run(Input::Shutdown),
         }
     }
 
-    pub(crate) fn ticket(&mut self, reply: Option<Answering<()>>) -> Ticket {
+    pub(crate) fn ticket(&mut self, reply: Option<Done>) -> Ticket {
         let Some(reply) = reply else { return 0 };
         let ticket = self.next_ticket;
         self.next_ticket += 1;

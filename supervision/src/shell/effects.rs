@@ -1,15 +1,12 @@
 //! Carries out effects: starts, stops, timers, answers, what the tree shows and what the log says.
 
-use std::collections::HashSet;
-
 use tokio::time::Instant;
 
 use crate::actor::ChildExit;
-use crate::child_spec::SupervisorSpec;
 use crate::exit::ExitReason;
-use crate::machine::{AdminError, BootError, Child, Down, Effect, Handling, Input, Key, Mode, Phase, Request};
+use crate::machine::{BootError, Child, Down, Effect, Handling, Key, Phase};
 use crate::shell::actor::{Role, Shell};
-use crate::supervisor::{ChildCount, ChildInfo, ReconfigureOptions, ReconfigureReport, StartError};
+use crate::supervisor::StartError;
 use crate::telemetry::event;
 use crate::tree::{ChildState, ExitRecord, IntensityView, NodeState};
 
@@ -22,7 +19,8 @@ impl Shell {
             Effect::Disarm { token } => self.timers.disarm(token),
             Effect::Reply { ticket, answer } => {
                 if let Some(reply) = self.replies.remove(&ticket) {
-                    drop(reply.send(answer.map(|_| ())));
+                    let answer = answer.map(|answer| self.started_as(answer));
+                    drop(reply.send(answer));
                 }
             }
             Effect::Changed { key } => self.show(key),
@@ -115,92 +113,12 @@ impl Shell {
         }
     }
 
-    pub(crate) fn which(&self) -> Vec<ChildInfo> {
-        let waits = self.machine.round_waits_until();
-        self.machine
-            .children()
-            .filter_map(|(key, child)| {
-                let link = self.links.get(&key)?;
-                Some(ChildInfo {
-                    id: child.id.clone(),
-                    path: link.path.clone(),
-                    kind: link.spec.kind,
-                    is_supervisor: child.policy.supervisor,
-                    restart: child.policy.restart,
-                    state: self.node_state(child, waits),
-                    incarnation: child.inc,
-                    attempt: child.attempt,
-                    restarts: child.restarts,
-                    last_exit: child.last_exit.clone(),
-                })
-            })
-            .collect()
-    }
-
-    pub(crate) fn count(&self) -> ChildCount {
-        let mut count = ChildCount { specs: 0, active: self.machine.alive(), supervisors: 0, workers: 0 };
-        for (_, child) in self.machine.children() {
-            count.specs += 1;
-            if child.policy.supervisor {
-                count.supervisors += 1;
-            } else {
-                count.workers += 1;
-            }
-        }
-        count
-    }
-
-    /// Takes over new specs and rules: all of them, or none if one is refused.
-    pub(crate) fn reconfigure(
-        &mut self,
-        spec: SupervisorSpec,
-        options: ReconfigureOptions,
-    ) -> Result<ReconfigureReport, AdminError> {
-        crate::supervisor::check(&spec)?;
-        if !matches!(self.machine.mode, Mode::Booting | Mode::Up) {
-            return Err(AdminError::ShuttingDown);
-        }
-        let mut report = ReconfigureReport::default();
-        self.machine.rules.strategy = spec.strategy;
-        self.machine.rules.intensity = spec.intensity;
-        self.machine.rules.auto_shutdown = spec.auto_shutdown;
-        self.show_rules();
-        let wanted: HashSet<_> = spec.children.iter().map(|child| child.id.clone()).collect();
-        let gone: Vec<_> =
-            self.machine.children().map(|(_, child)| child.id.clone()).filter(|id| !wanted.contains(id)).collect();
-        if options.stop_removed {
-            for id in gone {
-                self.run(Input::Admin { ticket: 0, request: Request::Remove(id.clone()) });
-                report.removed.push(id);
-            }
-        }
-        for child in spec.children {
-            let id = child.id.clone();
-            match self.machine.key_of(&id) {
-                Some(key) => {
-                    let policy = child.policy();
-                    if let Some(link) = self.links.get_mut(&key) {
-                        self.shared.tree.show_spec(link.node.id, &child);
-                        link.spec = child;
-                    }
-                    self.run(Input::Admin { ticket: 0, request: Request::Adopt(id.clone(), policy) });
-                    report.kept.push(id);
-                }
-                None if options.start_new => {
-                    self.add_and_start(child, None);
-                    report.added.push(id);
-                }
-                None => {}
-            }
-        }
-        Ok(report)
-    }
-
-    fn node_state(&self, child: &Child, round_waits: Option<Instant>) -> NodeState {
+    pub(super) fn node_state(&self, child: &Child, round_waits: Option<Instant>) -> NodeState {
         match child.phase {
             Phase::Down(Down::Exited) => NodeState::Exited,
             Phase::Down(Down::Failed) => NodeState::Failed,
             Phase::Down(Down::Suspended) => NodeState::Suspended,
+            Phase::Down(Down::Ignored) => NodeState::Ignored,
             Phase::Starting if child.restarts > 0 => NodeState::Restarting,
             Phase::Starting => NodeState::Starting,
             Phase::Running { .. } => NodeState::Running,

@@ -6,13 +6,25 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ractor::ActorCell;
 use tokio::sync::{Notify, oneshot};
 
-use crate::child_spec::{ChildSpec, SupervisorSpec};
-use crate::exit::ExitReason;
+use crate::child_spec::{ChildSpec, SpecView, SupervisorSpec};
+use crate::incarnation::{ActorId, NotUp, Started};
 use crate::machine::{AdminError, Key, Request};
+use crate::path::ChildId;
 use crate::supervisor::{ChildCount, ChildInfo, ReconfigureOptions, ReconfigureReport};
 
 /// Answers a request of the outside.
 pub(crate) type Answering<T> = oneshot::Sender<Result<T, AdminError>>;
+/// Answers a request about a child: with how it started, if that was asked for.
+pub(crate) type Done = Answering<Option<Started>>;
+
+/// Which child is meant.
+#[derive(Clone, Debug)]
+pub(crate) enum Who {
+    /// By its id.
+    Id(ChildId),
+    /// By its incarnation.
+    Actor(ActorId),
+}
 
 /// A message to a supervisor.
 pub(crate) enum SupMsg {
@@ -21,11 +33,19 @@ pub(crate) enum SupMsg {
     /// Look at the completion queue and the timers.
     Poke,
     /// Add a child and start it.
-    Add(Box<ChildSpec>, Option<Answering<()>>),
+    Add(Box<ChildSpec>, Option<Done>),
     /// Do something with a child.
-    Admin(Request, Option<Answering<()>>),
+    Admin(Request, Option<Done>),
+    /// Stop a child known by its incarnation.
+    TerminateActor(ActorId, Done),
     /// List the children.
     Which(Answering<Vec<ChildInfo>>),
+    /// Describe one child.
+    Find(Who, Answering<ChildInfo>),
+    /// Show the spec of one child.
+    Spec(Who, Answering<SpecView>),
+    /// Make the specs of all children afresh that come from a template.
+    Remake(Answering<()>),
     /// Count the children.
     Count(Answering<ChildCount>),
     /// Use other specs and rules.
@@ -37,7 +57,7 @@ pub(crate) enum SupMsg {
 /// What a task has to report.
 pub(crate) enum Completion {
     /// A start has ended.
-    Started { key: Key, inc: u64, outcome: Result<ActorCell, ExitReason> },
+    Started { key: Key, inc: u64, outcome: Result<ActorCell, NotUp> },
     /// A stop has ended.
     Stopped { key: Key, inc: u64, cell: ActorCell, outcome: StopOutcome },
     /// A zombie ended after all.
@@ -65,9 +85,14 @@ pub(crate) struct Completions {
 impl Completions {
     /// Queues a report and wakes the supervisor.
     pub(crate) fn push(&self, supervisor: &ActorCell, completion: Completion) {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).push_back(completion);
+        self.push_own(completion);
         self.filled.notify_one();
         drop(supervisor.send_message(SupMsg::Poke));
+    }
+
+    /// Queues a report of the supervisor's own turn, which reads the queue before it ends.
+    pub(crate) fn push_own(&self, completion: Completion) {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).push_back(completion);
     }
 
     pub(crate) fn pop(&self) -> Option<Completion> {

@@ -10,7 +10,7 @@ use crate::actor::ChildExit;
 use crate::child_spec::{ChildSpec, Intensity, Restart};
 use crate::context::Core;
 use crate::exit::ExitReason;
-use crate::machine::Request;
+use crate::machine::{Family, Request};
 use crate::path::ChildId;
 use crate::shell::actor::{Role, ShellActor, ShellArgs};
 use crate::shell::messages::SupMsg;
@@ -35,7 +35,7 @@ impl Nursery {
         let report = Arc::clone(&core.child_exit);
         let args = ShellArgs {
             spec: crate::child_spec::SupervisorSpec { intensity: Intensity::default(), ..Default::default() },
-            dynamic: true,
+            family: Family::Dynamic,
             max_children: None,
             path: core.path.clone(),
             node: core.node.id,

@@ -1,10 +1,14 @@
 //! What a start needs of its supervisor, and what a supervisor needs of a slot whose message type it does not know.
 
-use std::sync::{Arc, OnceLock};
+use std::any::Any;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use ractor::{ActorCell, ActorId};
 
 use crate::exit::ExitReason;
+use crate::incarnation::StartInfo;
 use crate::mailbox::Mailbox;
 use crate::shell::tree_link::{NodeLink, TreeShared};
 use crate::telemetry::meter::Meter;
@@ -17,8 +21,74 @@ pub(crate) struct Seating {
     pub(crate) node: NodeLink,
     pub(crate) meter: Arc<Meter>,
     pub(crate) mailbox: Mailbox,
-    /// Filled by a supervisor as soon as it exists, before its children are up, so that it can be stopped in order.
-    pub(crate) early_cell: Arc<OnceLock<ActorCell>>,
+    pub(crate) handler_limit: Option<Duration>,
+    pub(crate) desk: Arc<Desk>,
+}
+
+/// State that goes from one incarnation to the next.
+pub(crate) type Carried = Box<dyn Any + Send>;
+
+/// Where an incarnation, its start and its supervisor leave things for each other.
+#[derive(Default)]
+pub(crate) struct Desk {
+    /// A supervisor as soon as it exists, before its children are up, so that it can be stopped in order.
+    pub(crate) early: OnceLock<ActorCell>,
+    /// The actor that was started for this child.
+    pub(crate) spawned: OnceLock<ActorCell>,
+    /// Whether the state is to be left here after a clean stop.
+    carry: bool,
+    papers: Mutex<Papers>,
+}
+
+#[derive(Default)]
+struct Papers {
+    info: Option<StartInfo>,
+    given: Option<Carried>,
+    left: Option<Carried>,
+}
+
+impl Desk {
+    pub(crate) fn new(carry: bool, given: Option<Carried>) -> Arc<Self> {
+        let papers = Mutex::new(Papers { given, ..Papers::default() });
+        Arc::new(Self { carry, papers, ..Self::default() })
+    }
+
+    pub(crate) fn set_info(&self, info: StartInfo) {
+        self.lock().info = Some(info);
+    }
+
+    pub(crate) fn take_info(&self) -> Option<StartInfo> {
+        self.lock().info.take()
+    }
+
+    /// The state of the incarnation before, if it is a `T`; given once.
+    pub(crate) fn take_given<T: Any>(&self) -> Option<T> {
+        let given = self.lock().given.take()?;
+        given.downcast::<T>().ok().map(|state| *state)
+    }
+
+    /// Keeps the state for the next incarnation, or gives it back to be dropped.
+    pub(crate) fn leave<T: Any + Send>(&self, state: T) -> Option<T> {
+        if !self.carry {
+            return Some(state);
+        }
+        self.lock().left = Some(Box::new(state));
+        None
+    }
+
+    pub(crate) fn take_left(&self) -> Option<Carried> {
+        self.lock().left.take()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Papers> {
+        self.papers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Desk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Desk").field("carry", &self.carry).finish_non_exhaustive()
+    }
 }
 
 /// A place an incarnation was published in.

@@ -1,25 +1,36 @@
-//! Starting children: each start is a task with a deadline that always reports, exactly once.
+//! Starting children: each start has a deadline and reports exactly once.
 
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::{Arc, LazyLock};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use ractor::ActorCell;
 use tokio_util::sync::CancellationToken;
 
 use crate::checkpoint::Checkpoint;
 use crate::child_spec::{ChildSpec, Restart, StartCtx, StartFn, check_spec};
 use crate::exit::ExitReason;
-use crate::machine::{Input, Key, Request};
+use crate::incarnation::NotUp;
+use crate::machine::{AdminError, Birth, Input, Key, Request};
+use crate::panics::guard;
+use crate::path::ChildId;
 use crate::scope::spawn;
 use crate::shell::actor::{Link, Role, Run, Shell};
-use crate::shell::messages::{Answering, Completion};
-use crate::shell::seat::Seating;
+use crate::shell::messages::{Completion, Done};
+use crate::shell::seat::{Desk, Seating};
 use crate::shell::tree_link::NodeLink;
 use crate::telemetry::meter::Meter;
 use crate::tree::NewNode;
 
+/// How many starts one turn of a supervisor looks at itself.
+const STARTS_PER_TURN: u32 = 64;
+
 /// The start of a child that has been started for the last time.
 static NEVER_AGAIN: LazyLock<StartFn> = LazyLock::new(|| {
-    Arc::new(|_| Box::pin(std::future::ready(Err(ExitReason::shutdown("a temporary child is not started again")))))
+    Arc::new(|_| {
+        Box::pin(std::future::ready(Err(ExitReason::shutdown("a temporary child is not started again").into())))
+    })
 });
 
 impl Shell {
@@ -37,16 +48,16 @@ impl Shell {
             controller: Some((self.slot.clone(), spec.id.clone(), matches!(self.role, Role::Nursery(_)))),
         });
         let node = NodeLink { tree: self.shared.tree.clone(), id, soft };
-        let link = Link { spec, path, node, checkpoint: Checkpoint::default(), meter, run: None };
+        let link = Link { spec, path, node, checkpoint: Checkpoint::default(), meter, run: None, carried: None };
         self.links.insert(key, link);
         key
     }
 
-    pub(crate) fn add_and_start(&mut self, spec: ChildSpec, reply: Option<Answering<()>>) {
+    pub(crate) fn add_and_start(&mut self, spec: ChildSpec, reply: Option<Done>) {
         let id = spec.id.clone();
         let admitted = check_spec(&spec, self.machine.rules.auto_shutdown)
-            .map_err(crate::machine::AdminError::from)
-            .and_then(|()| self.machine.admits(&id));
+            .map_err(AdminError::from)
+            .and_then(|()| self.machine.admits(&id).map_err(|error| self.with_actor(error, &id)));
         if let Err(error) = admitted {
             if let Role::Nursery(report) = &self.role {
                 let reason = ExitReason::error(error.clone()).at_init();
@@ -62,19 +73,28 @@ impl Shell {
         self.run(Input::Admin { ticket, request: Request::StartNew(key) });
     }
 
+    /// Says which incarnation it is that has started already.
+    fn with_actor(&self, error: AdminError, id: &ChildId) -> AdminError {
+        match error {
+            AdminError::AlreadyStarted(_) => {
+                AdminError::AlreadyStarted(self.machine.key_of(id).and_then(|key| self.actor_of(key)))
+            }
+            other => other,
+        }
+    }
+
     pub(crate) fn start(&mut self, key: Key, inc: u64) {
         let Some(child) = self.machine.child(key) else { return };
         let (attempt, last_exit) = (child.attempt, child.last_exit.clone().map(Arc::new));
         let Some(link) = self.links.get_mut(&key) else { return };
-        let cancel = CancellationToken::new();
-        let abort_start = CancellationToken::new();
-        let early_cell = Arc::new(OnceLock::new());
+        let desk = Desk::new(link.spec.carry_state, link.carried.take());
+        let run = Run::new(inc, Arc::clone(&desk));
         let ctx = StartCtx {
             path: link.path.clone(),
             incarnation: inc,
             attempt,
             last_exit,
-            cancel: cancel.clone(),
+            cancel: run.cancel.clone(),
             checkpoint: link.checkpoint.clone(),
             seating: Seating {
                 supervisor: self.me.clone(),
@@ -82,22 +102,33 @@ impl Shell {
                 node: link.node.clone(),
                 meter: Arc::clone(&link.meter),
                 mailbox: link.spec.mailbox,
-                early_cell: Arc::clone(&early_cell),
+                handler_limit: link.spec.handler_limit,
+                desk,
             },
         };
-        link.run =
-            Some(Run { inc, cancel, abort_start: abort_start.clone(), early_cell, cell: None, stop_wanted: false });
+        let starting = starting(ctx, Arc::clone(&link.spec.start), link.spec.init_timeout, run.abort_start.clone());
+        link.run = Some(run);
         self.starting += 1;
-        let start = Arc::clone(&link.spec.start);
-        let limit = link.spec.init_timeout;
+        self.begin(key, inc, starting);
+    }
+
+    /// Most starts are done as soon as they are looked at, and a task for each would cost a storm of restarts a good
+    /// part of its time. So a start is looked at once here; what is not done then goes on as a task. The number per
+    /// turn is bounded, so that a large boot does not keep the supervisor from answering.
+    fn begin(&mut self, key: Key, inc: u64, mut starting: BoxFuture<'static, Result<ActorCell, NotUp>>) {
+        if self.starts_this_turn < STARTS_PER_TURN {
+            self.starts_this_turn += 1;
+            let mut unwoken = Context::from_waker(Waker::noop());
+            // If it is not ready, the task below looks at it at once and leaves its own waker.
+            if let Poll::Ready(outcome) = starting.as_mut().poll(&mut unwoken) {
+                self.completions.push_own(Completion::Started { key, inc, outcome });
+                return;
+            }
+        }
         let completions = Arc::clone(&self.completions);
         let me = self.me.clone();
         spawn(async move {
-            let outcome = tokio::select! {
-                biased;
-                () = abort_start.cancelled() => Err(ExitReason::shutdown("stopped while starting")),
-                outcome = tokio::time::timeout(limit, start(ctx)) => outcome.unwrap_or(Err(ExitReason::InitTimeout)),
-            };
+            let outcome = starting.await;
             completions.push(&me, Completion::Started { key, inc, outcome });
         });
     }
@@ -108,10 +139,11 @@ impl Shell {
             && link.spec.restart == Restart::Temporary
         {
             link.spec.start = Arc::clone(&NEVER_AGAIN);
+            link.spec.remake = None;
         }
     }
 
-    pub(crate) fn started(&mut self, key: Key, inc: u64, outcome: Result<ActorCell, ExitReason>) {
+    pub(crate) fn started(&mut self, key: Key, inc: u64, outcome: Result<ActorCell, NotUp>) {
         self.starting = self.starting.saturating_sub(1);
         let current = self.links.get_mut(&key).and_then(|link| link.run.as_mut()).filter(|run| run.inc == inc);
         match (outcome, current) {
@@ -122,7 +154,7 @@ impl Shell {
                 self.forget_start(key);
                 self.by_actor.insert(actor, (key, inc));
                 let early = self.early_exits.remove(&actor);
-                self.run(Input::Started { key, inc, outcome: Ok(()) });
+                self.run(Input::Started { key, inc, outcome: Ok(Birth::Up) });
                 match early {
                     Some(reason) => {
                         self.by_actor.remove(&actor);
@@ -134,18 +166,49 @@ impl Shell {
             }
             // Nobody knows this child any more.
             (Ok(cell), None) => cell.kill(),
-            (Err(reason), _) => {
+            (Err(not_up), _) => {
                 if let Some(link) = self.links.get_mut(&key)
                     && let Some(run) = link.run.take_if(|run| run.inc == inc)
                 {
                     run.cancel.cancel();
                     self.shared.tree.clear_children(link.node.id);
                 }
-                self.run(Input::Started { key, inc, outcome: Err(reason) });
+                let outcome = match not_up {
+                    NotUp::Ignored => Ok(Birth::Ignored),
+                    NotUp::Failed(reason) => Err(reason),
+                };
+                self.run(Input::Started { key, inc, outcome });
             }
         }
         if self.starting == 0 {
             self.early_exits.clear();
         }
     }
+}
+
+/// One start, with its deadline and its end by hand; a panic in it is its failure, and nothing of a failed start stays.
+fn starting(
+    ctx: StartCtx,
+    start: StartFn,
+    limit: Duration,
+    abort: CancellationToken,
+) -> BoxFuture<'static, Result<ActorCell, NotUp>> {
+    let desk = Arc::clone(&ctx.seating.desk);
+    Box::pin(async move {
+        let outcome = tokio::select! {
+            biased;
+            () = abort.cancelled() => Err(ExitReason::shutdown("stopped while starting").into()),
+            outcome = tokio::time::timeout(limit, guard(move || start(ctx))) => match outcome {
+                Ok(Ok(outcome)) => outcome,
+                Ok(Err(panic)) => Err(ExitReason::Panic(Arc::new(panic)).into()),
+                Err(_) => Err(ExitReason::InitTimeout.into()),
+            },
+        };
+        if outcome.is_err()
+            && let Some(cell) = desk.spawned.get()
+        {
+            cell.kill();
+        }
+        outcome
+    })
 }

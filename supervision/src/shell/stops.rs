@@ -26,7 +26,7 @@ impl Shell {
         let Some(run) = run.filter(|run| run.inc == inc) else { return };
         run.stop_wanted = true;
         run.cancel.cancel();
-        if run.cell.is_some() || run.early_cell.get().is_some() {
+        if run.cell.is_some() || run.desk.early.get().is_some() {
             self.stop_running(key);
         } else {
             run.abort_start.cancel();
@@ -36,7 +36,7 @@ impl Shell {
     pub(crate) fn stop_running(&mut self, key: Key) {
         let Some(link) = self.links.get(&key) else { return };
         let Some(run) = &link.run else { return };
-        let Some(cell) = run.cell.clone().or_else(|| run.early_cell.get().cloned()) else { return };
+        let Some(cell) = run.cell.clone().or_else(|| run.desk.early.get().cloned()) else { return };
         let stop = StopTask {
             cell: cell.clone(),
             shutdown: link.spec.shutdown,
@@ -70,8 +70,10 @@ impl Shell {
             self.links.get_mut(&key).and_then(|link| link.run.take_if(|run| run.inc == inc && run.cell.is_some()));
         if let Some(run) = current {
             run.cancel.cancel();
+            let left = run.desk.take_left().filter(|_| reason.is_clean());
             self.by_actor.remove(&cell.get_id());
-            if let Some(link) = self.links.get(&key) {
+            if let Some(link) = self.links.get_mut(&key) {
+                link.carried = left;
                 if let Some(slot) = &link.spec.slot {
                     slot.unpublish(cell.get_id(), &reason);
                 }

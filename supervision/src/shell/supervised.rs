@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ractor::{ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
+use ractor::{ActorCell, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
 
 use crate::actor::Actor;
 use crate::address::{Live, Slot, SlotInner};
@@ -12,6 +12,7 @@ use crate::call::CURRENT;
 use crate::child_spec::{ChildKind, ChildSpec, StartCtx, StartFn};
 use crate::context::{Core, Ctx};
 use crate::exit::{BoxError, ExitReason};
+use crate::incarnation::{Incarnation, NotLinked, NotUp};
 use crate::mailbox::admission::Admission;
 use crate::mailbox::envelope::Wire;
 use crate::panics::{catch, guard};
@@ -37,13 +38,35 @@ impl ChildSpec {
             let make = Arc::clone(&make);
             let slot = Arc::clone(&place);
             Box::pin(async move {
-                let (actor, args) = catch(|| make(&start)).map_err(|panic| ExitReason::Panic(Arc::new(panic)))?;
-                let supervisor = start.seating.supervisor.clone();
-                let seat = SeatArgs::<A> { args, start, slot };
-                match ractor::Actor::spawn_linked(None, Supervised { actor }, seat, supervisor).await {
-                    Ok((actor, _)) => Ok(actor.get_cell()),
-                    Err(error) => Err(start_error(error)),
-                }
+                let (actor, args) = make(&start);
+                spawn_actor(start, slot, actor, args).await
+            })
+        });
+        let mut spec = Self::new(id.into(), kind, ChildKind::Worker, start);
+        spec.slot = Some(Arc::clone(&slot.0) as Arc<dyn ErasedSlot>);
+        spec
+    }
+
+    /// A child with a start function of its own, for starts that have something to do first. It has to start its actor
+    /// with the [`StartCtx`] it is given and to give that back; anything else fails the start with [`NotLinked`].
+    /// `Err(Exit::Ignore.into())` says that there is nothing to run.
+    pub fn custom<M, F>(
+        id: impl Into<ChildId>,
+        kind: &'static str,
+        slot: &Slot<M>,
+        start: impl Fn(StartCtx) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        M: Send + 'static,
+        F: Future<Output = Result<Incarnation, BoxError>> + Send + 'static,
+    {
+        let start: StartFn = Arc::new(move |ctx| {
+            let desk = Arc::clone(&ctx.seating.desk);
+            let starting = start(ctx);
+            Box::pin(async move {
+                let Incarnation(cell) = starting.await.map_err(NotUp::from_box)?;
+                let own = desk.spawned.get().is_some_and(|spawned| spawned.get_id() == cell.get_id());
+                if own { Ok(cell) } else { Err(ExitReason::error(NotLinked).into()) }
             })
         });
         let mut spec = Self::new(id.into(), kind, ChildKind::Worker, start);
@@ -52,12 +75,53 @@ impl ChildSpec {
     }
 }
 
-pub(crate) fn start_error(error: SpawnErr) -> ExitReason {
-    match error {
-        SpawnErr::StartupFailed(error) => ExitReason::from_box(error),
-        error @ (SpawnErr::ActorAlreadyStarted | SpawnErr::ActorAlreadyRegistered(_)) => ExitReason::error(error),
+impl StartCtx {
+    /// Starts the child's actor. For start functions, see [`ChildSpec::custom`].
+    ///
+    /// # Errors
+    /// What `pre_start` returned, or its panic.
+    pub async fn spawn<A: Actor>(
+        self,
+        slot: &Slot<A::Message>,
+        actor: A,
+        args: A::Args,
+    ) -> Result<Incarnation, BoxError> {
+        spawn_actor(self, Arc::clone(&slot.0), actor, args).await.map(Incarnation).map_err(NotUp::into_box)
     }
 }
+
+async fn spawn_actor<A: Actor>(
+    start: StartCtx,
+    slot: Arc<SlotInner<A::Message>>,
+    actor: A,
+    args: A::Args,
+) -> Result<ActorCell, NotUp> {
+    let supervisor = start.seating.supervisor.clone();
+    let desk = Arc::clone(&start.seating.desk);
+    let seat = SeatArgs::<A> { args, start, slot };
+    match ractor::Actor::spawn_linked(None, Supervised { actor }, seat, supervisor).await {
+        Ok((actor, _)) => {
+            let cell = actor.get_cell();
+            drop(desk.spawned.set(cell.clone()));
+            Ok(cell)
+        }
+        Err(error) => Err(start_error(error)),
+    }
+}
+
+pub(crate) fn start_error(error: SpawnErr) -> NotUp {
+    match error {
+        SpawnErr::StartupFailed(error) => NotUp::from_box(error),
+        error @ (SpawnErr::ActorAlreadyStarted | SpawnErr::ActorAlreadyRegistered(_)) => {
+            ExitReason::error(error).into()
+        }
+    }
+}
+
+/// A message was worked on for longer than the spec allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a message was worked on for more than {0:?}")]
+pub struct HandlerTimeout(pub Duration);
 
 /// The adapter.
 pub(crate) struct Supervised<A> {
@@ -114,8 +178,11 @@ impl<A: Actor> Bond<A> {
             cell: cell.clone(),
             meter: seating.meter,
             nursery: std::sync::Mutex::default(),
-            crash: Box::new(move |panic| drop(crash_to.send_message(Wire::<A::Message>::Crash(panic)))),
+            crash: Box::new(move |error| drop(crash_to.send_message(Wire::<A::Message>::Crash(error)))),
             drain_wanted: AtomicBool::new(false),
+            handler_limit: seating.handler_limit,
+            desk: seating.desk,
+            gate: std::sync::OnceLock::new(),
             child_exit: Arc::new(move |exit| drop(exits_to.send_message(Wire::<A::Message>::Child(exit)))),
         });
         let live = Arc::new(Live::new(cell, Admission::new(seating.mailbox), Arc::clone(&core)));
@@ -167,7 +234,7 @@ impl<A: Actor> Supervised<A> {
                 }
                 guard(|| self.actor.child_exited(state, exit, ctx)).await.unwrap_or_else(|panic| Err(panic.into()))
             }
-            Wire::Crash(panic) => Err(panic.into()),
+            Wire::Crash(error) => Err(error),
         }
     }
 }
@@ -205,7 +272,14 @@ impl<A: Actor> ractor::Actor for Supervised<A> {
     ) -> Result<(), ActorProcessingErr> {
         let ctx = &seat.bond.ctx;
         let Some(state) = seat.user.as_mut() else { return Ok(()) };
-        match CURRENT.scope(ctx.address.0.uid(), self.run(wire, state, ctx)).await {
+        let running = CURRENT.scope(ctx.address.0.uid(), self.run(wire, state, ctx));
+        let outcome = match ctx.core.handler_limit {
+            None => running.await,
+            Some(limit) => {
+                tokio::time::timeout(limit, running).await.unwrap_or_else(|_| Err(HandlerTimeout(limit).into()))
+            }
+        };
+        match outcome {
             Ok(()) => Ok(()),
             Err(error) => Err(Self::fail(seat, error).await),
         }
@@ -242,7 +316,7 @@ impl<A: Actor> ractor::Actor for Supervised<A> {
             Ok(()) => {
                 core.scope.end();
                 drop(tokio::time::timeout(TIDY, core.scope.ended()).await);
-                if let Some(state) = seat.user.take() {
+                if let Some(state) = seat.user.take().and_then(|state| core.desk.leave(state)) {
                     drop(catch(move || drop(state)));
                 }
                 seat.bond.orderly = true;

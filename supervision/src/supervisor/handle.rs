@@ -5,11 +5,12 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::child_spec::{ChildSpec, SupervisorSpec};
+use crate::child_spec::{ChildSpec, SpecView, SupervisorSpec};
 use crate::exit::ExitReason;
+use crate::incarnation::{ActorId, Started};
 use crate::machine::{AdminError, Request};
 use crate::path::{ActorPath, ChildId};
-use crate::shell::messages::{Answering, SupMsg};
+use crate::shell::messages::{Answering, SupMsg, Who};
 use crate::supervisor::{
     ChildCount, ChildInfo, ROOT, ReconfigureOptions, ReconfigureReport, ShutdownReport, SupervisorSlot,
 };
@@ -29,8 +30,9 @@ impl SupervisorHandle {
     /// # Errors
     /// If the id is taken, the start fails (the spec is then forgotten, unless the child is isolated) or the
     /// supervisor will not take it.
-    pub async fn start_child(&self, spec: ChildSpec) -> Result<(), AdminError> {
-        self.ask(|reply| SupMsg::Add(Box::new(spec), Some(reply))).await
+    pub async fn start_child(&self, spec: ChildSpec) -> Result<Started, AdminError> {
+        let started = self.ask(|reply| SupMsg::Add(Box::new(spec), Some(reply))).await?;
+        started.ok_or(AdminError::Terminated)
     }
 
     /// Stops a child, if it is up, and leaves it down; a temporary one is forgotten. Cancels a pending retry.
@@ -41,12 +43,22 @@ impl SupervisorHandle {
         self.admin(Request::Terminate(id.clone())).await
     }
 
+    /// Stops the child that runs as this incarnation, like [`SupervisorHandle::terminate_child`]. One that is over
+    /// already counts as stopped.
+    ///
+    /// # Errors
+    /// If the incarnation is not of this supervisor.
+    pub async fn terminate_actor(&self, actor: ActorId) -> Result<(), AdminError> {
+        self.ask(|reply| SupMsg::TerminateActor(actor, reply)).await.map(|_| ())
+    }
+
     /// Starts a child that is down, budgets reset.
     ///
     /// # Errors
     /// If it is up, is being restarted or does not start.
-    pub async fn restart_child(&self, id: &ChildId) -> Result<(), AdminError> {
-        self.admin(Request::Restart(id.clone())).await
+    pub async fn restart_child(&self, id: &ChildId) -> Result<Started, AdminError> {
+        let started = self.ask(|reply| SupMsg::Admin(Request::Restart(id.clone()), Some(reply))).await?;
+        started.ok_or(AdminError::Terminated)
     }
 
     /// Starts a child that is down or waiting for a retry, budgets reset.
@@ -110,8 +122,36 @@ impl SupervisorHandle {
     /// # Errors
     /// If there is no such child.
     pub async fn which_child(&self, id: &ChildId) -> Result<ChildInfo, AdminError> {
-        let children = self.which_children().await?;
-        children.into_iter().find(|child| child.id == *id).ok_or(AdminError::NotFound)
+        self.ask(|reply| SupMsg::Find(Who::Id(id.clone()), reply)).await
+    }
+
+    /// The child that runs as this incarnation.
+    ///
+    /// # Errors
+    /// If there is no such child.
+    pub async fn which_actor(&self, actor: ActorId) -> Result<ChildInfo, AdminError> {
+        self.ask(|reply| SupMsg::Find(Who::Actor(actor), reply)).await
+    }
+
+    /// What the spec of a child says.
+    ///
+    /// # Errors
+    /// If there is no such child.
+    pub async fn get_spec(&self, id: &ChildId) -> Result<SpecView, AdminError> {
+        self.ask(|reply| SupMsg::Spec(Who::Id(id.clone()), reply)).await
+    }
+
+    /// What the spec of the child says that runs as this incarnation.
+    ///
+    /// # Errors
+    /// If there is no such child.
+    pub async fn get_spec_of(&self, actor: ActorId) -> Result<SpecView, AdminError> {
+        self.ask(|reply| SupMsg::Spec(Who::Actor(actor), reply)).await
+    }
+
+    /// Children made from a template take over what it says now.
+    pub(crate) async fn remake(&self) -> Result<(), AdminError> {
+        self.ask(SupMsg::Remake).await
     }
 
     /// How many children there are.
@@ -184,11 +224,17 @@ impl SupervisorHandle {
 
     /// Sends a request without waiting for the answer.
     pub(crate) fn tell(&self, request: Request) -> bool {
+        let request = Request::Operator(Box::new(request));
         self.slot.live().is_some_and(|cell| cell.send_message(SupMsg::Admin(request, None)).is_ok())
     }
 
+    /// A request of somebody who sees the tree and may name every child in it.
+    pub(crate) async fn operate(&self, request: Request) -> Result<(), AdminError> {
+        self.admin(Request::Operator(Box::new(request))).await
+    }
+
     async fn admin(&self, request: Request) -> Result<(), AdminError> {
-        self.ask(|reply| SupMsg::Admin(request, Some(reply))).await
+        self.ask(|reply| SupMsg::Admin(request, Some(reply))).await.map(|_| ())
     }
 
     async fn ask<T: Send>(&self, build: impl FnOnce(Answering<T>) -> SupMsg) -> Result<T, AdminError> {

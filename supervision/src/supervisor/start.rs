@@ -6,8 +6,9 @@ use ractor::ActorCell;
 use tokio::sync::oneshot;
 
 use crate::child_spec::{ChildKind, ChildSpec, SpecError, StartCtx, StartFn, SupervisorSpec, check_specs};
-use crate::exit::ExitReason;
-use crate::panics::catch;
+use crate::exit::{BoxError, ExitReason};
+use crate::incarnation::NotUp;
+use crate::machine::Family;
 use crate::path::{ActorPath, ChildId};
 use crate::scope::spawn;
 use crate::shell::actor::{Role, ShellActor, ShellArgs};
@@ -44,7 +45,7 @@ impl Supervisor {
         let (booted, boot) = oneshot::channel();
         let args = ShellArgs {
             spec,
-            dynamic: false,
+            family: Family::Static,
             max_children: None,
             path,
             node,
@@ -58,7 +59,10 @@ impl Supervisor {
             Ok((actor, _)) => actor.get_cell(),
             Err(error) => {
                 shared.tree.remove(node);
-                return Err(StartError::Failed(start_error(error)));
+                return Err(StartError::Failed(match start_error(error) {
+                    NotUp::Failed(reason) => reason,
+                    NotUp::Ignored => ExitReason::shutdown(SHUTDOWN),
+                }));
             }
         };
         shared.tree.show_running(node);
@@ -88,11 +92,26 @@ pub(crate) fn check(spec: &SupervisorSpec) -> Result<(), SpecError> {
     check_specs(&spec.children, spec.auto_shutdown)
 }
 
+/// What a supervisor child's rules came to at a start.
+#[derive(Debug)]
+pub enum Init {
+    /// Supervise these.
+    Run(SupervisorSpec),
+    /// There is nothing to supervise now, and that is no failure (OTP's `ignore`).
+    Ignore,
+}
+
 /// What makes a supervisor child's rules at each start.
 pub(crate) struct Blueprint {
     pub(crate) spec: SupervisorSpec,
-    pub(crate) dynamic: bool,
+    pub(crate) family: Family,
     pub(crate) max_children: Option<usize>,
+}
+
+impl Blueprint {
+    fn fixed(spec: SupervisorSpec) -> Self {
+        Self { spec, family: Family::Static, max_children: None }
+    }
 }
 
 impl ChildSpec {
@@ -103,21 +122,39 @@ impl ChildSpec {
         slot: &SupervisorSlot,
         make: impl Fn() -> SupervisorSpec + Send + Sync + 'static,
     ) -> Self {
-        Self::supervising(id.into(), kind, slot, move || Blueprint { spec: make(), dynamic: false, max_children: None })
+        Self::supervising(id.into(), kind, slot, move |_| Ok(Blueprint::fixed(make())))
+    }
+
+    /// A supervisor of fixed children whose rules may be refused or come to nothing. `init` runs at each start; an
+    /// error means that the start failed.
+    pub fn supervisor_with(
+        id: impl Into<ChildId>,
+        kind: &'static str,
+        slot: &SupervisorSlot,
+        init: impl Fn(&StartCtx) -> Result<Init, BoxError> + Send + Sync + 'static,
+    ) -> Self {
+        Self::supervising(id.into(), kind, slot, move |start| match init(start) {
+            Ok(Init::Run(spec)) => Ok(Blueprint::fixed(spec)),
+            Ok(Init::Ignore) => Err(NotUp::Ignored),
+            Err(error) => Err(NotUp::from_box(error)),
+        })
     }
 
     pub(crate) fn supervising(
         id: ChildId,
         kind: &'static str,
         slot: &SupervisorSlot,
-        make: impl Fn() -> Blueprint + Send + Sync + 'static,
+        make: impl Fn(&StartCtx) -> Result<Blueprint, NotUp> + Send + Sync + 'static,
     ) -> Self {
         let make = Arc::new(make);
         let place = slot.clone();
         let start: StartFn = Arc::new(move |start| {
             let make = Arc::clone(&make);
             let slot = place.clone();
-            Box::pin(start_supervisor(start, slot, move || make()))
+            Box::pin(async move {
+                let blueprint = make(&start)?;
+                start_supervisor(start, slot, blueprint).await
+            })
         });
         let mut spec = Self::new(id, kind, ChildKind::Supervisor, start);
         spec.slot = Some(Arc::new(slot.clone()) as Arc<dyn ErasedSlot>);
@@ -125,19 +162,14 @@ impl ChildSpec {
     }
 }
 
-async fn start_supervisor(
-    start: StartCtx,
-    slot: SupervisorSlot,
-    make: impl FnOnce() -> Blueprint + Send,
-) -> Result<ActorCell, ExitReason> {
-    let blueprint = catch(make).map_err(|panic| ExitReason::Panic(Arc::new(panic)))?;
+async fn start_supervisor(start: StartCtx, slot: SupervisorSlot, blueprint: Blueprint) -> Result<ActorCell, NotUp> {
     check(&blueprint.spec).map_err(ExitReason::error)?;
     let seating = start.seating;
     slot.0.shared.store(Some(Arc::clone(&seating.shared)));
     let (booted, boot) = oneshot::channel();
     let args = ShellArgs {
         spec: blueprint.spec,
-        dynamic: blueprint.dynamic,
+        family: blueprint.family,
         max_children: blueprint.max_children,
         path: start.path,
         node: seating.node.id,
@@ -151,7 +183,7 @@ async fn start_supervisor(
     let cell = actor.get_cell();
     // The start may be given up at any time; then nothing half-started may stay.
     let mut abandoned = KillOnDrop(Some(cell.clone()));
-    drop(seating.early_cell.set(cell.clone()));
+    drop(seating.desk.early.set(cell.clone()));
     if start.cancel.is_cancelled() {
         drop(cell.send_message(SupMsg::Shutdown));
     }
@@ -163,11 +195,11 @@ async fn start_supervisor(
         Ok(Err(error)) => {
             abandoned.0 = None;
             drop(cell.wait(None).await);
-            Err(ExitReason::error(error))
+            Err(ExitReason::error(error).into())
         }
         Err(_) => {
             drop(cell.wait(None).await);
-            Err(ExitReason::shutdown(SHUTDOWN))
+            Err(ExitReason::shutdown(SHUTDOWN).into())
         }
     }
 }

@@ -49,12 +49,12 @@ impl TreeStore {
             return Err(ActError::NotSupported);
         }
         let outcome = match action {
-            Action::Restart => supervisor.cycle_child(&id).await,
-            Action::Stop => supervisor.terminate_child(&id).await,
-            Action::Start => supervisor.start_now(&id).await,
-            Action::Suspend => supervisor.suspend(&id).await,
-            Action::Resume => supervisor.resume(&id).await,
-            Action::ResetBackoff => supervisor.reset_backoff(&id).await,
+            Action::Restart => supervisor.operate(Request::Cycle(id)).await,
+            Action::Stop => supervisor.operate(Request::Terminate(id)).await,
+            Action::Start => supervisor.operate(Request::StartNow(id)).await,
+            Action::Suspend => supervisor.operate(Request::Suspend(id)).await,
+            Action::Resume => supervisor.operate(Request::Resume(id)).await,
+            Action::ResetBackoff => supervisor.operate(Request::ResetBackoff(id)).await,
         };
         outcome.map_err(|error| {
             if matches!(error, AdminError::NotFound) { ActError::NotFound } else { ActError::Refused(error) }
