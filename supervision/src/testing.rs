@@ -13,6 +13,7 @@ use crate::call::Reply;
 use crate::child_spec::ChildSpec;
 use crate::context::Ctx;
 use crate::exit::{ActorResult, BoxError, Exit};
+use crate::incarnation::StartInfo;
 use crate::path::ChildId;
 
 /// What happened, in order. Cheap to clone; clones share the record.
@@ -131,12 +132,14 @@ pub enum Command {
 }
 
 /// An actor that does what it is told and notes its life: `start a#1`, `stop a#1`, `drop a#1`, `child x: reason`.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Puppet {
     name: String,
     recorder: Recorder,
     slot: Slot<Command>,
     fail_starts: Arc<AtomicU32>,
+    ignore_starts: Arc<AtomicU32>,
+    info: Option<StartInfo>,
     fatal_start: bool,
     hang_start: bool,
     hang_stop: bool,
@@ -151,6 +154,8 @@ impl Puppet {
             recorder: recorder.clone(),
             slot: Slot::new(),
             fail_starts: Arc::default(),
+            ignore_starts: Arc::default(),
+            info: None,
             fatal_start: false,
             hang_start: false,
             hang_stop: false,
@@ -160,6 +165,18 @@ impl Puppet {
     /// Its next `n` starts fail. May be called at any time.
     pub fn fail_starts(&self, n: u32) {
         self.fail_starts.store(n, Ordering::SeqCst);
+    }
+
+    /// Its next `n` starts, after those that fail, say that there is nothing to run. May be called at any time.
+    pub fn ignore_starts(&self, n: u32) {
+        self.ignore_starts.store(n, Ordering::SeqCst);
+    }
+
+    /// Its starts leave this for whoever asked for them.
+    #[must_use]
+    pub fn with_info(mut self, info: StartInfo) -> Self {
+        self.info = Some(info);
+        self
     }
 
     /// Its starts fail fatally.
@@ -255,6 +272,12 @@ impl Puppet {
     }
 }
 
+impl fmt::Debug for Puppet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Puppet").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
 /// Notes its own end.
 #[derive(Debug)]
 pub struct Witness {
@@ -286,6 +309,13 @@ impl Actor for Puppet {
         if left.is_ok() {
             self.recorder.note(format!("fail {life}"));
             return Err("start refused".into());
+        }
+        if self.ignore_starts.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok() {
+            self.recorder.note(format!("ignore {life}"));
+            return Err(Exit::Ignore.into());
+        }
+        if let Some(info) = &self.info {
+            ctx.set_start_info(Arc::clone(info));
         }
         self.recorder.note(format!("start {life}"));
         Ok(Witness { line: format!("drop {life}"), recorder: self.recorder.clone() })
