@@ -1,6 +1,6 @@
 //! OTP for our actors: supervisors that start, watch, restart and stop their children in order.
 //!
-//! The contract is the list of guarantees G1… in `docs/supervision.md`, each with the test that holds it. In short:
+//! The contract is the list of guarantees at the end of this page, each with the test that holds it. In short:
 //!
 //! - Children start in order and stop in reverse, each with its deadline; nothing outlives its supervisor.
 //! - What follows an exit is OTP's table, then the child's own backoff; never more restarts than the intensity allows.
@@ -11,7 +11,10 @@
 //! It knows nothing of chat, HTTP, JSON or disk. The actor runtime below is an implementation detail: none of its types
 //! is public here.
 //!
-//! Start with [`Actor`], [`ChildSpec`] and [`Supervisor::start_root`]; `examples/supervised_counter.rs` shows all three.
+//! Start with [`Actor`], [`ChildSpec`] and [`Supervisor::start_root`]; `examples/supervised_counter.rs` shows all three, and
+//! `examples/reconnecting_client.rs` a task that backs off, gives up and is restarted by hand.
+//!
+#![doc = include_str!("../GUARANTEES.md")]
 
 #[cfg(panic = "abort")]
 compile_error!("supervision needs panic = \"unwind\": a panic is how a fault reaches its supervisor");
