@@ -80,6 +80,62 @@ pub(crate) fn dependency_rows(tree: &Tree) -> Vec<Violation> {
     missing.map(|name| metadata.violation(0, format!("{name} has no row in docs/dependencies.md"))).collect()
 }
 
+/// Where guarantees and facts stand, each in a row of a table that names what holds it.
+const PROMISES: &[&str] = &["supervision/GUARANTEES.md", "docs/supervision.md"];
+
+pub(crate) fn guaranteed_tests(tree: &Tree) -> Vec<Violation> {
+    let mut found = Vec::new();
+    for file in PROMISES.iter().filter_map(|path| tree.files.get(*path)) {
+        let mut last = 0;
+        for (at, line) in file.text.lines().enumerate().filter(|(_, line)| line.starts_with('|')) {
+            let named: Vec<&str> = line.split('`').skip(1).step_by(2).filter(|name| names_a_test(name)).collect();
+            for name in named.iter().filter(|name| !is_a_test(tree, name)) {
+                found.push(file.violation(at + 1, format!("names {name}, which is no test of supervision")));
+            }
+            let Some(number) = guarantee_number(line) else { continue };
+            if named.is_empty() {
+                found.push(file.violation(at + 1, format!("G{number} names no test")));
+            }
+            if number != last + 1 {
+                found.push(file.violation(at + 1, format!("G{number} follows G{last}")));
+            }
+            last = number;
+        }
+    }
+    found
+}
+
+/// The number of a row that opens with `| G12 |`.
+fn guarantee_number(row: &str) -> Option<usize> {
+    row.split('|').nth(1)?.trim().strip_prefix('G')?.parse().ok()
+}
+
+fn names_a_test(name: &str) -> bool {
+    name.contains("::") && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | ':'))
+}
+
+/// `faults::name`, `runtime_facts::events::name` or `machine::name`: a test of that name in that file or below it.
+fn is_a_test(tree: &Tree, name: &str) -> bool {
+    let Some((place, function)) = name.rsplit_once("::") else { return false };
+    let place = place.replace("::", "/");
+    let declared = format!("fn {function}(");
+    ["supervision/tests/", "supervision/src/"].iter().any(|root| {
+        let (own, below) = (format!("{root}{place}.rs"), format!("{root}{place}/"));
+        let files = tree.rust().filter(|file| file.path == own || file.path.starts_with(&below));
+        files.into_iter().any(|file| declares_test(&file.text, &declared))
+    })
+}
+
+/// True when `declared` stands under an attribute that makes it a test.
+fn declares_test(text: &str, declared: &str) -> bool {
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let mut places = (0..lines.len()).filter(|at| lines[*at].contains(declared));
+    places.any(|at| {
+        let above = lines[..at].iter().rev().take_while(|line| line.starts_with('#') || line.starts_with("///"));
+        above.into_iter().any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test"))
+    })
+}
+
 pub(crate) fn live_links(tree: &Tree) -> Vec<Violation> {
     let mut found = Vec::new();
     for file in tree.with_extension("md") {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::lexer::Kind;
-use crate::tree::{File, Tree, Violation, closing};
+use crate::tree::{File, METADATA, RESOLVED, Tree, Violation, closing};
 
 const FILE_LINES: usize = 400;
 const FUNCTION_LINES: usize = 100;
@@ -124,7 +124,7 @@ pub(crate) fn unwinding(tree: &Tree) -> Vec<Violation> {
     let mut found = Vec::new();
     for manifest in tree.with_extension("toml") {
         for (at, line) in manifest.text.lines().enumerate() {
-            if line.replace(' ', "").contains("panic=\"abort\"") {
+            if line.replace([' ', '"', '\''], "").contains("panic=abort") {
                 found.push(manifest.violation(at + 1, "aborts on panic"));
             }
         }
@@ -145,7 +145,7 @@ pub(crate) fn foreign_words(tree: &Tree) -> Vec<Violation> {
     let words = [concat!("shared/", "reference"), concat!("developer", " session")];
     let folders = [concat!("/", "work/"), concat!("/", "root/")];
     let mut found = Vec::new();
-    for file in tree.files.values().filter(|file| file.path != crate::tree::METADATA) {
+    for file in tree.files.values().filter(|file| ![METADATA, RESOLVED].contains(&file.path.as_str())) {
         for (at, line) in file.text.lines().enumerate() {
             let lower = line.to_lowercase();
             let rooted = folders.iter().any(|folder| {

@@ -7,6 +7,8 @@
 #[cfg(test)]
 mod docs;
 #[cfg(test)]
+mod features;
+#[cfg(test)]
 mod fixtures;
 #[cfg(test)]
 mod layers;
@@ -38,6 +40,7 @@ const RULES: &[Rule] = &[
     rule("siblings", "no channel and no provider imports another one", layers::siblings),
     rule("vendor_names", "vendors are named in their own folder, in config and in the tables", layers::vendor_names),
     rule("confined_crates", "sled stays in the store, ractor in supervision", layers::confined_crates),
+    rule("pinned_runtime", "the actor runtime has one version and one feature", features::pinned_runtime),
     rule("file_length", "a file has at most 400 lines without its tests", limits::file_length),
     rule("function_length", "a function has at most 100 lines", limits::function_length),
     rule("no_mod_rs", "modules are `name.rs` beside `name/`", limits::no_mod_rs),
@@ -53,6 +56,7 @@ const RULES: &[Rule] = &[
     rule("module_docs", "every module opens with its doc", docs::module_docs),
     rule("adr_index", "every decision record is indexed and short", docs::adr_index),
     rule("dependency_rows", "every direct dependency has its row of reasons", docs::dependency_rows),
+    rule("guaranteed_tests", "every test a guarantee or a fact names is there", docs::guaranteed_tests),
     rule("live_links", "links between documents lead somewhere", docs::live_links),
 ];
 

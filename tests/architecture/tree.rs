@@ -9,6 +9,8 @@ use crate::lexer::{self, Kind, Token};
 
 /// Where `cargo metadata` stands among the files.
 pub(crate) const METADATA: &str = "cargo-metadata.json";
+/// The same with every dependency and the features each is built with, over all targets and all features of ours.
+pub(crate) const RESOLVED: &str = "cargo-resolved.json";
 
 /// One breach of a rule.
 #[derive(Debug)]
@@ -59,19 +61,29 @@ const SKIPPED: &[&str] = &[".git", "target", "node_modules", "fixtures", "snapsh
 /// Endings that are read.
 const READ: &[&str] = &["rs", "md", "toml", "js", "css", "html", "json", "sh", "txt"];
 
+/// The machine's own target: its packages are at hand. Features are those of all targets, whichever one is named.
+fn host() -> String {
+    let output = Command::new(env!("CARGO")).arg("-vV").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().find_map(|line| line.strip_prefix("host: ")).unwrap().to_owned()
+}
+
+fn metadata(root: &Path, options: &[&str]) -> String {
+    let mut cargo = Command::new(env!("CARGO"));
+    let output = cargo.args(["metadata", "--format-version", "1", "--offline"]).args(options).current_dir(root).output();
+    let output = output.unwrap();
+    assert!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
 impl Tree {
     /// The project this test was built from.
     pub(crate) fn of_project() -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut tree = Self::default();
         tree.walk(root, "");
-        let output = Command::new(env!("CARGO"))
-            .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
-            .current_dir(root)
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
-        tree.insert(METADATA, String::from_utf8(output.stdout).unwrap());
+        tree.insert(METADATA, metadata(root, &["--no-deps"]));
+        tree.insert(RESOLVED, metadata(root, &["--all-features", "--locked", "--filter-platform", &host()]));
         tree.settle();
         tree
     }
@@ -100,6 +112,7 @@ impl Tree {
                     self.walk(&entry.path(), &format!("{path}/"));
                 }
             } else if name == "Makefile"
+                || name == "Cargo.lock"
                 || path == ".ci/run"
                 || path.starts_with("scripts/")
                 || READ.contains(&extension(&name))
