@@ -43,9 +43,7 @@ impl Actor for Counter {
     }
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), BoxError> {
-    let mut out = io::stdout();
+pub(crate) async fn run(out: &mut impl Write) -> Result<(), BoxError> {
     let slot = Slot::new();
     let tree = TreeStore::new();
     let spec = SupervisorSpec {
@@ -77,4 +75,9 @@ async fn main() -> Result<(), BoxError> {
     let report = root.shutdown(PATIENCE).await;
     writeln!(out, "stopped, {} stragglers", report.stragglers.len())?;
     Ok(())
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), BoxError> {
+    run(&mut io::stdout()).await
 }
