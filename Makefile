@@ -4,7 +4,7 @@ FEATURES := --workspace --all-features
 # Lets the default build share its dependencies with the test build: tokio's test helpers are the one difference.
 SHARED := --features tokio/test-util
 
-.PHONY: help check test lint fmt clippy doc benches default-build run-tests bench audit demo-llm
+.PHONY: help check test lint fmt clippy doc benches default-build run-tests bench bench-supervision audit demo-llm
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -35,8 +35,11 @@ default-build: ## the binaries as users get them; checks that fault injection is
 run-tests: ## every test, with a closing count
 	scripts/run-tests
 
-bench: ## measure (release profile, long)
-	$(CARGO) bench --workspace --all-features
+bench: bench-supervision ## measure (release profile, long)
+	$(CARGO) bench --bench turn --features chaos
+
+bench-supervision: ## supervision beside tokio, ractor, kameo and, if there is one, Erlang (release profile, long)
+	$(CARGO) bench -p supervision --bench supervision
 
 audit: ## advisories, licences and sources of dependencies (needs cargo-deny)
 	@command -v cargo-deny >/dev/null || { echo "cargo-deny is not installed: cargo install --locked cargo-deny"; exit 1; }
