@@ -18,16 +18,16 @@ pub(crate) fn run(options: &Options) {
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
         let mut table = Table::new("call round trip, one thread");
         for _ in 0..options.rounds(25) {
-            in_turns!(table, &runtime, CALLS, round(CALLS));
+            in_turns!(options, table, &runtime, CALLS, round(CALLS));
         }
         table.print(BASE);
     }
     if options.wants("call-two-threads") {
         let runtime = two_threads();
-        let mut erlang = Erlang::start();
+        let mut erlang = Erlang::start(options);
         let mut table = Table::new("call round trip, two threads");
         for _ in 0..options.rounds(15) {
-            in_turns!(table, &runtime, CALLS, round(CALLS));
+            in_turns!(options, table, &runtime, CALLS, round(CALLS));
             if let Some(erlang) = &mut erlang {
                 table.add(Erlang::NAME, erlang.time("call", CALLS), CALLS);
             }

@@ -20,16 +20,16 @@ pub(crate) fn run(options: &Options) {
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
         let mut table = Table::new("one-way send, one thread");
         for _ in 0..options.rounds(25) {
-            in_turns!(table, &runtime, casts, round());
+            in_turns!(options, table, &runtime, casts, round());
         }
         table.print(BASE);
     }
     if options.wants("cast-two-threads") {
         let runtime = two_threads();
-        let mut erlang = Erlang::start();
+        let mut erlang = Erlang::start(options);
         let mut table = Table::new("one-way send, two threads");
         for _ in 0..options.rounds(15) {
-            in_turns!(table, &runtime, casts, round());
+            in_turns!(options, table, &runtime, casts, round());
             if let Some(erlang) = &mut erlang {
                 table.add(Erlang::NAME, erlang.time("cast", casts), casts);
             }

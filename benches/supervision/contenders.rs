@@ -89,11 +89,17 @@ pub(crate) fn quiet() {
 /// Calls `$round::<C>($arguments)` for each contender of this process and notes what it spent.
 #[macro_export]
 macro_rules! in_turns {
-    ($table:expr, $runtime:expr, $times:expr, $round:ident($($argument:expr),*)) => {{
-        use $crate::contenders::{Channel, Contender as _, Kameo, Ours, Ractor};
-        $table.add(Channel::NAME, $crate::on_worker($runtime, $round::<Channel>($($argument),*)), $times);
-        $table.add(Ractor::NAME, $crate::on_worker($runtime, $round::<Ractor>($($argument),*)), $times);
-        $table.add(Kameo::NAME, $crate::on_worker($runtime, $round::<Kameo>($($argument),*)), $times);
-        $table.add(Ours::NAME, $crate::on_worker($runtime, $round::<Ours>($($argument),*)), $times);
+    ($options:expr, $table:expr, $runtime:expr, $times:expr, $round:ident($($argument:expr),*)) => {{
+        use $crate::contenders::{Channel, Kameo, Ours, Ractor};
+        $crate::in_turns!(@ $options, $table, $runtime, $times, Channel, $round($($argument),*));
+        $crate::in_turns!(@ $options, $table, $runtime, $times, Ractor, $round($($argument),*));
+        $crate::in_turns!(@ $options, $table, $runtime, $times, Kameo, $round($($argument),*));
+        $crate::in_turns!(@ $options, $table, $runtime, $times, Ours, $round($($argument),*));
     }};
+    (@ $options:expr, $table:expr, $runtime:expr, $times:expr, $who:ident, $round:ident($($argument:expr),*)) => {
+        if $options.admits(<$who as $crate::contenders::Contender>::NAME) {
+            let spent = $crate::on_worker($runtime, $round::<$who>($($argument),*));
+            $table.add(<$who as $crate::contenders::Contender>::NAME, spent, $times);
+        }
+    };
 }

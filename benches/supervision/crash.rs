@@ -18,7 +18,7 @@ pub(crate) fn run(options: &Options) {
     let runtime = two_threads();
     let mut table = Table::new("one crash to running");
     for _ in 0..options.rounds(40) {
-        in_turns!(table, &runtime, CHILDREN, round(CHILDREN));
+        in_turns!(options, table, &runtime, CHILDREN, round(CHILDREN));
     }
     table.print(BASE);
 }

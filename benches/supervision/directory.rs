@@ -7,24 +7,26 @@ use std::time::{Duration, Instant};
 
 use supervision::{ChildSpec, Directory, DirectoryOptions, DynamicOptions, Restart, SupervisorSlot, TreeStore};
 
-use crate::contenders::{BASE, Channel, Contender, DEADLINE, Erlang, Kameo, Life, Message, Ours, Ractor, Worker, root};
+use crate::contenders::{BASE, Contender, DEADLINE, Erlang, Life, Message, Worker, root};
 use crate::report::{Options, Table};
-use crate::{on_worker, two_threads};
+use crate::{in_turns, on_worker, two_threads};
 
 const KEYS: usize = 2_000;
+/// Ours with all that a directory promises; the line before it is the same crate without.
+const DIRECTORY: &str = "our directory";
 
 pub(crate) fn run(options: &Options) {
     if !options.wants("directory") {
         return;
     }
     let runtime = two_threads();
-    let mut erlang = Erlang::start();
+    let mut erlang = Erlang::start(options);
     let mut table = Table::new("directory: activate with a call, passivate");
     for _ in 0..options.rounds(15) {
-        table.add(Channel::NAME, on_worker(&runtime, round::<Channel>(KEYS)), KEYS);
-        table.add(Ractor::NAME, on_worker(&runtime, round::<Ractor>(KEYS)), KEYS);
-        table.add(Kameo::NAME, on_worker(&runtime, round::<Kameo>(KEYS)), KEYS);
-        table.add(Ours::NAME, on_worker(&runtime, ours(KEYS)), KEYS);
+        in_turns!(options, table, &runtime, KEYS, others(KEYS));
+        if options.admits(DIRECTORY) {
+            table.add(DIRECTORY, on_worker(&runtime, ours(KEYS)), KEYS);
+        }
         if let Some(erlang) = &mut erlang {
             table.add(Erlang::NAME, erlang.time("directory", KEYS), KEYS);
         }
@@ -32,7 +34,7 @@ pub(crate) fn run(options: &Options) {
     table.print(BASE);
 }
 
-async fn round<C: Contender>(keys: usize) -> Duration {
+async fn others<C: Contender>(keys: usize) -> Duration {
     let parent = C::parent(&Life::default()).await;
     let mut started = Vec::with_capacity(keys);
     let began = Instant::now();

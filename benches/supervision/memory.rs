@@ -19,10 +19,12 @@ pub(crate) fn run(options: &Options) {
     if options.wants("memory") {
         let mut table = Table::new(format!("resident set per idle actor, {ACTORS} of them"));
         for _ in 0..options.rounds(3) {
-            for name in [Channel::NAME, Ractor::NAME, Kameo::NAME, Ours::NAME] {
+            for name in
+                [Channel::NAME, Ractor::NAME, Kameo::NAME, Ours::NAME].into_iter().filter(|name| options.admits(name))
+            {
                 table.value(name, elsewhere(name)[0]);
             }
-            if let Some(mut erlang) = Erlang::start() {
+            if let Some(mut erlang) = Erlang::start(options) {
                 table.value(Erlang::NAME, erlang.ask("memory", ACTORS) as f64);
             }
         }

@@ -8,17 +8,19 @@ use std::time::Duration;
 pub(crate) struct Options {
     words: Vec<String>,
     rounds: Option<usize>,
+    only: Option<String>,
 }
 
 impl Options {
     pub(crate) fn parse(arguments: &[String]) -> Self {
-        let mut options = Self { words: Vec::new(), rounds: None };
+        let mut options = Self { words: Vec::new(), rounds: None, only: None };
         let mut rest = arguments.iter();
         while let Some(argument) = rest.next() {
             match argument.as_str() {
                 // What cargo itself says.
                 "--bench" => {}
                 "--rounds" => options.rounds = rest.next().and_then(|n| n.parse().ok()),
+                "--only" => options.only = rest.next().cloned(),
                 word => options.words.push(word.to_owned()),
             }
         }
@@ -28,6 +30,11 @@ impl Options {
     /// True if the question is to be asked.
     pub(crate) fn wants(&self, name: &str) -> bool {
         self.words.is_empty() || self.words.iter().any(|word| name.contains(word.as_str()))
+    }
+
+    /// True if the contender takes part.
+    pub(crate) fn admits(&self, contender: &str) -> bool {
+        self.only.as_deref().is_none_or(|only| only == contender)
     }
 
     pub(crate) fn rounds(&self, usual: usize) -> usize {

@@ -15,10 +15,10 @@ pub(crate) fn run(options: &Options) {
         return;
     }
     let runtime = two_threads();
-    let mut erlang = Erlang::start();
+    let mut erlang = Erlang::start(options);
     let mut table = Table::new("supervised start");
     for _ in 0..options.rounds(15) {
-        in_turns!(table, &runtime, CHILDREN, round(CHILDREN));
+        in_turns!(options, table, &runtime, CHILDREN, round(CHILDREN));
         if let Some(erlang) = &mut erlang {
             table.add(Erlang::NAME, erlang.time("spawn", CHILDREN), CHILDREN);
         }

@@ -14,10 +14,10 @@ pub(crate) fn run(options: &Options) {
             continue;
         }
         let runtime = two_threads();
-        let mut erlang = Erlang::start();
+        let mut erlang = Erlang::start(options);
         let mut table = Table::new(format!("stop {children} in order, per child"));
         for _ in 0..options.rounds(rounds) {
-            in_turns!(table, &runtime, children, round(children));
+            in_turns!(options, table, &runtime, children, round(children));
             if let Some(erlang) = &mut erlang {
                 table.add(Erlang::NAME, erlang.time("stop", children), children);
             }

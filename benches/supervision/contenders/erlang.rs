@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use crate::report;
+use crate::report::{self, Options};
 
 pub(crate) struct Erlang {
     process: Child,
@@ -17,7 +17,10 @@ impl Erlang {
     pub(crate) const NAME: &'static str = "erlang";
 
     /// `None`, and a word about it, if Erlang is not on this machine.
-    pub(crate) fn start() -> Option<Self> {
+    pub(crate) fn start(options: &Options) -> Option<Self> {
+        if !options.admits(Self::NAME) {
+            return None;
+        }
         let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../benches/supervision/erlang/otp.escript");
         let started = Command::new("escript")
             .arg(script)
