@@ -31,7 +31,6 @@ pub(crate) struct Core {
     pub(crate) incarnation: u64,
     pub(crate) attempt: u32,
     pub(crate) last_exit: Option<Arc<ExitReason>>,
-    pub(crate) cancel: CancellationToken,
     pub(crate) checkpoint: Checkpoint,
     pub(crate) scope: Scope,
     pub(crate) node: NodeLink,
@@ -127,7 +126,7 @@ impl<M: Send + 'static> Ctx<M> {
     /// Cancelled when this incarnation is to stop.
     #[must_use]
     pub fn cancel(&self) -> &CancellationToken {
-        &self.core.cancel
+        self.core.desk.cancel.token()
     }
 
     /// Runs a task that is aborted when the actor ends, in any way. A panic in it ends the actor.

@@ -23,6 +23,7 @@ mod actor;
 mod address;
 mod backoff;
 mod call;
+mod cancel;
 #[cfg(feature = "chaos")]
 pub mod chaos;
 mod checkpoint;

@@ -7,6 +7,7 @@ pub(crate) mod actor;
 mod admin;
 mod effects;
 pub(crate) mod exits;
+mod ids;
 pub(crate) mod messages;
 pub(crate) mod nursery;
 pub(crate) mod seat;

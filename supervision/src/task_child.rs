@@ -51,7 +51,7 @@ impl TaskCtx {
     #[must_use]
     pub fn cancel(&self) -> CancellationToken {
         self.watches_cancel.store(true, Ordering::SeqCst);
-        self.core.cancel.clone()
+        self.core.desk.cancel.token().clone()
     }
 
     /// Shows a fact in the tree, cut at 256 bytes.

@@ -70,7 +70,8 @@ fn host() -> String {
 
 fn metadata(root: &Path, options: &[&str]) -> String {
     let mut cargo = Command::new(env!("CARGO"));
-    let output = cargo.args(["metadata", "--format-version", "1", "--offline"]).args(options).current_dir(root).output();
+    let output =
+        cargo.args(["metadata", "--format-version", "1", "--offline"]).args(options).current_dir(root).output();
     let output = output.unwrap();
     assert!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()

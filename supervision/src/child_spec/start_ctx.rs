@@ -17,7 +17,6 @@ pub struct StartCtx {
     pub(crate) incarnation: u64,
     pub(crate) attempt: u32,
     pub(crate) last_exit: Option<Arc<ExitReason>>,
-    pub(crate) cancel: CancellationToken,
     pub(crate) checkpoint: Checkpoint,
     pub(crate) seating: Seating,
 }
@@ -50,7 +49,7 @@ impl StartCtx {
     /// Cancelled when this incarnation is to stop.
     #[must_use]
     pub fn cancel(&self) -> &CancellationToken {
-        &self.cancel
+        self.seating.desk.cancel.token()
     }
 
     /// Soft state left by earlier incarnations.

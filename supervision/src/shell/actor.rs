@@ -21,8 +21,10 @@ use crate::exit::ExitReason;
 use crate::machine::{Effect, Family, Input, Key, Machine, Mode, Rules, Ticket};
 use crate::path::ActorPath;
 use crate::shell::exits::{bury, failed, terminated};
+use crate::shell::ids::ById;
 use crate::shell::messages::{Completion, Completions, Done, SupMsg};
 use crate::shell::seat::{Carried, Desk, ErasedSlot};
+use crate::shell::stops::{AbortOnDrop, StopStage};
 use crate::shell::timers::Timers;
 use crate::shell::tree_link::{NodeLink, TreeShared};
 use crate::supervisor::{StartError, SupervisorSlot};
@@ -70,24 +72,18 @@ pub(crate) struct Link {
 /// The current incarnation of a child.
 pub(crate) struct Run {
     pub(crate) inc: u64,
-    pub(crate) cancel: CancellationToken,
-    /// Ends the start under way.
-    pub(crate) abort_start: CancellationToken,
+    /// Ends the start under way, if it is one that takes its time.
+    pub(crate) abort_start: Option<CancellationToken>,
     pub(crate) desk: Arc<Desk>,
     pub(crate) cell: Option<ActorCell>,
     pub(crate) stop_wanted: bool,
+    /// How far stopping it has come.
+    pub(crate) stop: StopStage,
 }
 
 impl Run {
     pub(crate) fn new(inc: u64, desk: Arc<Desk>) -> Self {
-        Self {
-            inc,
-            cancel: CancellationToken::new(),
-            abort_start: CancellationToken::new(),
-            desk,
-            cell: None,
-            stop_wanted: false,
-        }
+        Self { inc, abort_start: None, desk, cell: None, stop_wanted: false, stop: StopStage::None }
     }
 }
 
@@ -98,13 +94,24 @@ pub(crate) struct Shell {
     pub(crate) starts_this_turn: u32,
     pub(crate) me: ActorCell,
     pub(crate) machine: Machine,
-    pub(crate) links: HashMap<Key, Link>,
-    pub(crate) by_actor: HashMap<ActorId, (Key, u64)>,
+    pub(crate) links: ById<Link>,
+    /// Who runs, by the number of its actor.
+    pub(crate) by_actor: ById<(Key, u64)>,
     /// Ends of actors whose start has not been reported yet.
-    pub(crate) early_exits: HashMap<ActorId, ExitReason>,
+    pub(crate) early_exits: ById<ExitReason>,
     pub(crate) starting: usize,
     pub(crate) completions: Arc<Completions>,
     pub(crate) timers: Timers,
+    /// Deadlines of stops under way, by child.
+    pub(crate) stop_timers: Timers,
+    /// Tells when the budget of the whole shutdown is spent; made with the first stop.
+    pub(crate) budget_watch: Option<AbortOnDrop>,
+    /// The loop is over: ends of children are not heard any more and have to be waited for.
+    pub(crate) deaf: bool,
+    effects: Vec<Effect>,
+    /// Children that have changed in this turn.
+    pub(crate) changed: Vec<Key>,
+    pub(crate) intensity_changed: bool,
     pub(crate) rng: StdRng,
     pub(crate) replies: HashMap<Ticket, Done>,
     pub(crate) next_ticket: Ticket,
@@ -156,6 +163,7 @@ impl ractor::Actor for ShellActor {
 
     /// Reached with children only if somebody stopped this actor behind the supervisor's back.
     async fn post_stop(&self, me: ActorRef<SupMsg>, shell: &mut Shell) -> Result<(), ActorProcessingErr> {
+        shell.listen_no_more();
         if !matches!(shell.machine.mode, Mode::Done) {
             shell.run(Input::Shutdown);
         }
@@ -189,12 +197,18 @@ impl Shell {
             starts_this_turn: 0,
             me,
             machine: Machine::new(rules),
-            links: HashMap::new(),
-            by_actor: HashMap::new(),
-            early_exits: HashMap::new(),
+            links: ById::default(),
+            by_actor: ById::default(),
+            early_exits: ById::default(),
             starting: 0,
             completions: Completions::new(),
             timers: Timers::default(),
+            stop_timers: Timers::default(),
+            budget_watch: None,
+            deaf: false,
+            effects: Vec::new(),
+            changed: Vec::new(),
+            intensity_changed: false,
             rng: StdRng::from_os_rng(),
             replies: HashMap::new(),
             next_ticket: 1,
@@ -217,11 +231,12 @@ impl Shell {
 
     /// Feeds the machine and carries out what it says.
     pub(crate) fn run(&mut self, input: Input) {
-        let mut effects: Vec<Effect> = Vec::new();
+        let mut effects = std::mem::take(&mut self.effects);
         self.machine.step(Instant::now(), &mut self.rng, input, &mut effects);
-        for effect in effects {
+        for effect in effects.drain(..) {
             self.carry_out(effect);
         }
+        self.effects = effects;
     }
 
     /// Everything that tasks and timers have to say.
@@ -231,6 +246,7 @@ impl Shell {
                 match completion {
                     Completion::Started { key, inc, outcome } => self.started(key, inc, outcome),
                     Completion::Stopped { key, inc, cell, outcome } => self.stopped(key, inc, &cell, outcome),
+                    Completion::BudgetSpent => self.budget_spent(),
                     Completion::Buried { zombie } => {
                         if let Some(node) = self.zombies.remove(&zombie) {
                             self.shared.tree.remove(node);
@@ -238,17 +254,26 @@ impl Shell {
                     }
                 }
             }
-            // A timer may start a child, and that may be done at once.
-            let Some(token) = self.timers.pop_due(Instant::now()) else { return };
-            self.run(Input::Timer { token });
+            // What a timer sets off may be done at once.
+            let now = Instant::now();
+            if let Some(token) = self.timers.pop_due(now) {
+                self.run(Input::Timer { token });
+            } else if let Some(key) = self.stop_timers.pop_due(now) {
+                self.stop_overdue(key);
+            } else {
+                return;
+            }
         }
     }
 
     /// Ends the turn: arms the next timer, or ends the supervisor.
     fn settle(&mut self, me: &ActorRef<SupMsg>) {
         self.starts_this_turn = 0;
-        let waker = me.clone();
-        self.timers.settle(move || drop(waker.send_message(SupMsg::Poke)));
+        self.show_changed();
+        for timers in [&mut self.timers, &mut self.stop_timers] {
+            let waker = me.clone();
+            timers.settle(move || drop(waker.send_message(SupMsg::Poke)));
+        }
         if let Some(reason) = self.exit.take() {
             self.slot.finish(&reason);
             me.stop(Some(reason.text()));
@@ -258,7 +283,7 @@ impl Shell {
     fn child_event(&mut self, event: SupervisionEvent) {
         let (cell, reason) = match event {
             SupervisionEvent::ActorTerminated(cell, state, reason) => {
-                let stopping = self.is_stopping(cell.get_id());
+                let stopping = self.is_stopping(cell.get_id().pid());
                 let reason = terminated(reason, stopping);
                 bury(SupervisionEvent::ActorTerminated(cell.clone(), state, None));
                 (cell, reason)
@@ -266,10 +291,10 @@ impl Shell {
             SupervisionEvent::ActorFailed(cell, error) => (cell, failed(error)),
             SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => return,
         };
-        match self.by_actor.remove(&cell.get_id()) {
+        match self.by_actor.remove(&cell.get_id().pid()) {
             Some((key, inc)) => self.exited(key, inc, reason),
             None if self.starting > 0 => {
-                self.early_exits.insert(cell.get_id(), reason);
+                self.early_exits.insert(cell.get_id().pid(), reason);
             }
             None => tracing::debug!(target: "supervision", path = %self.path, "foreign child ended"),
         }
@@ -277,7 +302,7 @@ impl Shell {
         self.catch_up();
     }
 
-    fn is_stopping(&self, actor: ActorId) -> bool {
+    fn is_stopping(&self, actor: u64) -> bool {
         let Some((key, _)) = self.by_actor.get(&actor) else { return false };
         self.links.get(key).and_then(|link| link.run.as_ref()).is_some_and(|run| run.stop_wanted)
     }
@@ -286,7 +311,8 @@ impl Shell {
         if let Some(link) = self.links.get_mut(&key)
             && let Some(run) = link.run.take_if(|run| run.inc == inc)
         {
-            run.cancel.cancel();
+            run.desk.cancel.cancel();
+            self.stop_timers.disarm(key);
             link.carried = run.desk.take_left().filter(|_| reason.is_clean());
             if let (Some(cell), Some(slot)) = (&run.cell, &link.spec.slot) {
                 slot.unpublish(cell.get_id(), &reason);
@@ -330,8 +356,10 @@ impl Drop for Shell {
     fn drop(&mut self) {
         for link in self.links.values() {
             if let Some(run) = &link.run {
-                run.cancel.cancel();
-                run.abort_start.cancel();
+                run.desk.cancel.cancel();
+                if let Some(abort) = &run.abort_start {
+                    abort.cancel();
+                }
                 if let (Some(cell), Some(slot)) = (&run.cell, &link.spec.slot) {
                     slot.unpublish(cell.get_id(), &ExitReason::Killed);
                 }

@@ -42,7 +42,7 @@ impl Shell {
         if actor.supervisor != self.uid {
             return None;
         }
-        self.by_actor.get(&ractor::ActorId::Local(actor.pid)).map(|(key, _)| *key)
+        self.by_actor.get(&actor.pid).map(|(key, _)| *key)
     }
 
     /// The live incarnation of a child.

@@ -19,11 +19,17 @@ impl Shell {
             Effect::Disarm { token } => self.timers.disarm(token),
             Effect::Reply { ticket, answer } => {
                 if let Some(reply) = self.replies.remove(&ticket) {
+                    // Whoever asked may look at the tree next.
+                    self.show_changed();
                     let answer = answer.map(|answer| self.started_as(answer));
                     drop(reply.send(answer));
                 }
             }
-            Effect::Changed { key } => self.show(key),
+            Effect::Changed { key } => {
+                if self.changed.last() != Some(&key) {
+                    self.changed.push(key);
+                }
+            }
             Effect::Ended { key, inc, reason, handling } => self.ended(key, inc, reason, handling),
             Effect::Removed { key } => self.removed(key),
             Effect::Forget { key } => {
@@ -52,6 +58,7 @@ impl Shell {
             BootError::ShutDown => StartError::ShutDown,
         });
         if let Some(booted) = self.booted.take() {
+            self.show_changed();
             drop(booted.send(outcome));
         }
     }
@@ -75,7 +82,21 @@ impl Shell {
         }
         match &self.role {
             Role::Nursery(report) => report(ChildExit { id: link.spec.id.clone(), incarnation: inc, reason }),
-            Role::Supervisor => self.show_intensity(),
+            Role::Supervisor => self.intensity_changed = true,
+        }
+    }
+
+    /// Shows what has changed since it was last called: once per child, however often it changed.
+    pub(crate) fn show_changed(&mut self) {
+        let mut changed = std::mem::take(&mut self.changed);
+        changed.sort_unstable();
+        changed.dedup();
+        for key in changed.drain(..) {
+            self.show(key);
+        }
+        self.changed = changed;
+        if std::mem::take(&mut self.intensity_changed) {
+            self.show_intensity();
         }
     }
 

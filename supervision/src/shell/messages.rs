@@ -62,6 +62,8 @@ pub(crate) enum Completion {
     Stopped { key: Key, inc: u64, cell: ActorCell, outcome: StopOutcome },
     /// A zombie ended after all.
     Buried { zombie: u64 },
+    /// The budget of the whole shutdown is spent.
+    BudgetSpent,
 }
 
 /// How a stop went.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ractor::{ActorCell, ActorId};
 
+use crate::cancel::LazyToken;
 use crate::exit::ExitReason;
 use crate::incarnation::StartInfo;
 use crate::mailbox::Mailbox;
@@ -35,6 +36,8 @@ pub(crate) struct Desk {
     pub(crate) early: OnceLock<ActorCell>,
     /// The actor that was started for this child.
     pub(crate) spawned: OnceLock<ActorCell>,
+    /// Cancelled when the incarnation is to stop, and when it is over.
+    pub(crate) cancel: LazyToken,
     /// Whether the state is to be left here after a clean stop.
     carry: bool,
     papers: Mutex<Papers>,

@@ -13,7 +13,7 @@ use crate::child_spec::{ChildSpec, Restart, StartCtx, StartFn, check_spec};
 use crate::exit::ExitReason;
 use crate::incarnation::NotUp;
 use crate::machine::{AdminError, Birth, Input, Key, Request};
-use crate::panics::guard;
+use crate::panics::{catch, guard};
 use crate::path::ChildId;
 use crate::scope::spawn;
 use crate::shell::actor::{Link, Role, Run, Shell};
@@ -94,7 +94,6 @@ impl Shell {
             incarnation: inc,
             attempt,
             last_exit,
-            cancel: run.cancel.clone(),
             checkpoint: link.checkpoint.clone(),
             seating: Seating {
                 supervisor: self.me.clone(),
@@ -106,29 +105,49 @@ impl Shell {
                 desk,
             },
         };
-        let starting = starting(ctx, Arc::clone(&link.spec.start), link.spec.init_timeout, run.abort_start.clone());
+        let (start, limit) = (Arc::clone(&link.spec.start), link.spec.init_timeout);
         link.run = Some(run);
         self.starting += 1;
-        self.begin(key, inc, starting);
+        self.begin(key, inc, start, ctx, limit);
     }
 
     /// Most starts are done as soon as they are looked at, and a task for each would cost a storm of restarts a good
     /// part of its time. So a start is looked at once here; what is not done then goes on as a task. The number per
     /// turn is bounded, so that a large boot does not keep the supervisor from answering.
-    fn begin(&mut self, key: Key, inc: u64, mut starting: BoxFuture<'static, Result<ActorCell, NotUp>>) {
+    fn begin(&mut self, key: Key, inc: u64, start: StartFn, ctx: StartCtx, limit: Duration) {
+        let desk = Arc::clone(&ctx.seating.desk);
+        let mut starting = match catch(move || start(ctx)) {
+            Ok(starting) => starting,
+            Err(panic) => {
+                let outcome = Err(ExitReason::Panic(Arc::new(panic)).into());
+                self.completions.push_own(Completion::Started { key, inc, outcome });
+                return;
+            }
+        };
         if self.starts_this_turn < STARTS_PER_TURN {
             self.starts_this_turn += 1;
             let mut unwoken = Context::from_waker(Waker::noop());
             // If it is not ready, the task below looks at it at once and leaves its own waker.
-            if let Poll::Ready(outcome) = starting.as_mut().poll(&mut unwoken) {
+            let looked = catch(|| starting.as_mut().poll(&mut unwoken));
+            let outcome = match looked {
+                Ok(Poll::Pending) => None,
+                Ok(Poll::Ready(outcome)) => Some(outcome),
+                Err(panic) => Some(Err(ExitReason::Panic(Arc::new(panic)).into())),
+            };
+            if let Some(outcome) = outcome {
+                let outcome = undone_if_failed(&desk, outcome);
                 self.completions.push_own(Completion::Started { key, inc, outcome });
                 return;
             }
         }
+        let abort = CancellationToken::new();
+        if let Some(run) = self.links.get_mut(&key).and_then(|link| link.run.as_mut()) {
+            run.abort_start = Some(abort.clone());
+        }
         let completions = Arc::clone(&self.completions);
         let me = self.me.clone();
         spawn(async move {
-            let outcome = starting.await;
+            let outcome = undone_if_failed(&desk, take_time(starting, limit, abort).await);
             completions.push(&me, Completion::Started { key, inc, outcome });
         });
     }
@@ -148,7 +167,7 @@ impl Shell {
         let current = self.links.get_mut(&key).and_then(|link| link.run.as_mut()).filter(|run| run.inc == inc);
         match (outcome, current) {
             (Ok(cell), Some(run)) => {
-                let actor = cell.get_id();
+                let actor = cell.get_id().pid();
                 run.cell = Some(cell);
                 let stop_wanted = run.stop_wanted;
                 self.forget_start(key);
@@ -170,7 +189,8 @@ impl Shell {
                 if let Some(link) = self.links.get_mut(&key)
                     && let Some(run) = link.run.take_if(|run| run.inc == inc)
                 {
-                    run.cancel.cancel();
+                    run.desk.cancel.cancel();
+                    self.stop_timers.disarm(key);
                     self.shared.tree.clear_children(link.node.id);
                 }
                 let outcome = match not_up {
@@ -186,29 +206,27 @@ impl Shell {
     }
 }
 
-/// One start, with its deadline and its end by hand; a panic in it is its failure, and nothing of a failed start stays.
-fn starting(
-    ctx: StartCtx,
-    start: StartFn,
-    limit: Duration,
-    abort: CancellationToken,
-) -> BoxFuture<'static, Result<ActorCell, NotUp>> {
-    let desk = Arc::clone(&ctx.seating.desk);
-    Box::pin(async move {
-        let outcome = tokio::select! {
-            biased;
-            () = abort.cancelled() => Err(ExitReason::shutdown("stopped while starting").into()),
-            outcome = tokio::time::timeout(limit, guard(move || start(ctx))) => match outcome {
-                Ok(Ok(outcome)) => outcome,
-                Ok(Err(panic)) => Err(ExitReason::Panic(Arc::new(panic)).into()),
-                Err(_) => Err(ExitReason::InitTimeout.into()),
-            },
-        };
-        if outcome.is_err()
-            && let Some(cell) = desk.spawned.get()
-        {
-            cell.kill();
-        }
-        outcome
-    })
+type Starting = BoxFuture<'static, Result<ActorCell, NotUp>>;
+
+/// The rest of a start that was not done at once, with its deadline and its end by hand.
+async fn take_time(starting: Starting, limit: Duration, abort: CancellationToken) -> Result<ActorCell, NotUp> {
+    tokio::select! {
+        biased;
+        () = abort.cancelled() => Err(ExitReason::shutdown("stopped while starting").into()),
+        outcome = tokio::time::timeout(limit, guard(move || starting)) => match outcome {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(panic)) => Err(ExitReason::Panic(Arc::new(panic)).into()),
+            Err(_) => Err(ExitReason::InitTimeout.into()),
+        },
+    }
+}
+
+/// Nothing of a failed start stays.
+fn undone_if_failed(desk: &Desk, outcome: Result<ActorCell, NotUp>) -> Result<ActorCell, NotUp> {
+    if outcome.is_err()
+        && let Some(cell) = desk.spawned.get()
+    {
+        cell.kill();
+    }
+    outcome
 }

@@ -1,9 +1,14 @@
-//! Stopping children: cancel, ask, wait, kill, wait, give up. Each stop is a task with its own deadline.
+//! Stopping children: cancel, ask, wait, kill, wait, give up.
+//!
+//! A child's own end is what completes its stop; deadlines are timers. Only a supervisor whose loop is over, and that
+//! hears of no ends any more, waits for each child in a task.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use ractor::ActorCell;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::child_spec::{ChildKind, Shutdown, StopMode};
 use crate::exit::ExitReason;
@@ -19,21 +24,152 @@ const KILL_GRACE: Duration = Duration::from_secs(1);
 /// The same once the budget of the whole shutdown is spent.
 const LATE_GRACE: Duration = Duration::from_millis(100);
 
+/// How far a stop has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StopStage {
+    /// It has not begun.
+    None,
+    /// The child was asked to stop.
+    Asked,
+    /// The child was killed.
+    Killed,
+}
+
+/// A task that ends with whoever holds this.
+pub(crate) struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 impl Shell {
     /// Stops the current incarnation, whatever it is doing.
     pub(crate) fn stop(&mut self, key: Key, inc: u64) {
         let run = self.links.get_mut(&key).and_then(|link| link.run.as_mut());
         let Some(run) = run.filter(|run| run.inc == inc) else { return };
         run.stop_wanted = true;
-        run.cancel.cancel();
+        run.desk.cancel.cancel();
         if run.cell.is_some() || run.desk.early.get().is_some() {
             self.stop_running(key);
-        } else {
-            run.abort_start.cancel();
+        } else if let Some(abort) = &run.abort_start {
+            abort.cancel();
         }
     }
 
     pub(crate) fn stop_running(&mut self, key: Key) {
+        if self.deaf {
+            self.stop_and_wait(key);
+            return;
+        }
+        self.watch_budget();
+        let late = self.shared.hard_deadline_passed();
+        let Some(link) = self.links.get_mut(&key) else { return };
+        let Some(run) = &mut link.run else { return };
+        let Some(cell) = run.cell.as_ref().or_else(|| run.desk.early.get()) else { return };
+        if run.stop != StopStage::None {
+            return;
+        }
+        let deadline = match link.spec.shutdown {
+            Shutdown::Brutal => {
+                cell.kill();
+                run.stop = StopStage::Killed;
+                Some(KILL_GRACE)
+            }
+            Shutdown::Timeout(limit) => {
+                ask(cell, link.spec.child_kind, link.spec.stop_mode);
+                run.stop = StopStage::Asked;
+                Some(limit)
+            }
+            Shutdown::Infinity => {
+                ask(cell, link.spec.child_kind, link.spec.stop_mode);
+                run.stop = StopStage::Asked;
+                None
+            }
+        };
+        let worker = link.spec.child_kind == ChildKind::Worker;
+        if let Some(limit) = deadline {
+            // A limit beyond the clock's end is none.
+            if let Some(at) = Instant::now().checked_add(limit) {
+                self.stop_timers.arm(key, at);
+            }
+        }
+        if late && worker {
+            self.kill_overdue(key);
+        }
+    }
+
+    /// The time for a stop is up: first the child is killed, then given up.
+    pub(crate) fn stop_overdue(&mut self, key: Key) {
+        let Some(run) = self.links.get(&key).and_then(|link| link.run.as_ref()) else { return };
+        match (run.stop, run.cell.clone()) {
+            (StopStage::None, _) => {}
+            (StopStage::Asked, _) => self.kill_overdue(key),
+            (StopStage::Killed, Some(cell)) => {
+                let inc = run.inc;
+                if let Some(link) = self.links.get(&key)
+                    && link.spec.shutdown == Shutdown::Brutal
+                {
+                    self.shared.straggler(link.path.clone());
+                }
+                self.stopped(key, inc, &cell, StopOutcome::Zombie);
+            }
+            // It does not even come up: its start is given up.
+            (StopStage::Killed, None) => {
+                if let Some(abort) = &run.abort_start {
+                    abort.cancel();
+                }
+            }
+        }
+    }
+
+    fn kill_overdue(&mut self, key: Key) {
+        let grace = if self.shared.hard_deadline_passed() { LATE_GRACE } else { KILL_GRACE };
+        let Some(link) = self.links.get_mut(&key) else { return };
+        let Some(run) = link.run.as_mut().filter(|run| run.stop == StopStage::Asked) else { return };
+        if let Some(cell) = run.cell.as_ref().or_else(|| run.desk.early.get()) {
+            cell.kill();
+        }
+        run.stop = StopStage::Killed;
+        self.shared.straggler(link.path.clone());
+        self.stop_timers.arm(key, Instant::now() + grace);
+    }
+
+    /// When the budget of a shutdown is spent, workers are killed; their supervisors then end by themselves.
+    pub(crate) fn budget_spent(&mut self) {
+        let workers = |link: &crate::shell::actor::Link| {
+            link.spec.child_kind == ChildKind::Worker
+                && link.run.as_ref().is_some_and(|run| run.stop == StopStage::Asked)
+        };
+        let overdue: Vec<Key> = self.links.iter().filter(|(_, link)| workers(link)).map(|(key, _)| *key).collect();
+        for key in overdue {
+            self.kill_overdue(key);
+        }
+    }
+
+    fn watch_budget(&mut self) {
+        if self.budget_watch.is_some() {
+            return;
+        }
+        let (shared, completions, me) = (Arc::clone(&self.shared), Arc::clone(&self.completions), self.me.clone());
+        self.budget_watch = Some(AbortOnDrop(spawn(async move {
+            shared.past_hard_deadline().await;
+            completions.push(&me, Completion::BudgetSpent);
+        })));
+    }
+
+    /// The loop is over: from now on ends are waited for instead of heard, also those already asked for.
+    pub(crate) fn listen_no_more(&mut self) {
+        self.deaf = true;
+        let asked = |link: &crate::shell::actor::Link| link.run.as_ref().is_some_and(|run| run.stop != StopStage::None);
+        let pending: Vec<Key> = self.links.iter().filter(|(_, link)| asked(link)).map(|(key, _)| *key).collect();
+        for key in pending {
+            self.stop_and_wait(key);
+        }
+    }
+
+    fn stop_and_wait(&mut self, key: Key) {
         let Some(link) = self.links.get(&key) else { return };
         let Some(run) = &link.run else { return };
         let Some(cell) = run.cell.clone().or_else(|| run.desk.early.get().cloned()) else { return };
@@ -69,9 +205,10 @@ impl Shell {
         let current =
             self.links.get_mut(&key).and_then(|link| link.run.take_if(|run| run.inc == inc && run.cell.is_some()));
         if let Some(run) = current {
-            run.cancel.cancel();
+            run.desk.cancel.cancel();
+            self.stop_timers.disarm(key);
             let left = run.desk.take_left().filter(|_| reason.is_clean());
-            self.by_actor.remove(&cell.get_id());
+            self.by_actor.remove(&cell.get_id().pid());
             if let Some(link) = self.links.get_mut(&key) {
                 link.carried = left;
                 if let Some(slot) = &link.spec.slot {
@@ -114,7 +251,7 @@ struct StopTask {
 impl StopTask {
     async fn carry_out(&self) -> StopOutcome {
         if self.shutdown != Shutdown::Brutal {
-            self.ask();
+            ask(&self.cell, self.kind, self.mode);
             if self.ends_in_time().await {
                 return StopOutcome::Gone;
             }
@@ -125,19 +262,6 @@ impl StopTask {
             Ok(()) if self.shutdown == Shutdown::Brutal => StopOutcome::Gone,
             Ok(()) => StopOutcome::Killed,
             Err(_) => StopOutcome::Zombie,
-        }
-    }
-
-    fn ask(&self) {
-        match (self.kind, self.mode) {
-            // A supervisor stops its children while it can still hear them.
-            (ChildKind::Supervisor, StopMode::Stop | StopMode::Drain) => {
-                if self.cell.send_message(SupMsg::Shutdown).is_err() {
-                    self.cell.stop(Some(SHUTDOWN.to_owned()));
-                }
-            }
-            (ChildKind::Worker, StopMode::Stop) => self.cell.stop(Some(SHUTDOWN.to_owned())),
-            (ChildKind::Worker, StopMode::Drain) => drop(self.cell.drain()),
         }
     }
 
@@ -162,5 +286,18 @@ impl StopTask {
             () = limit => false,
             () = budget => false,
         }
+    }
+}
+
+fn ask(cell: &ActorCell, kind: ChildKind, mode: StopMode) {
+    match (kind, mode) {
+        // A supervisor stops its children while it can still hear them.
+        (ChildKind::Supervisor, StopMode::Stop | StopMode::Drain) => {
+            if cell.send_message(SupMsg::Shutdown).is_err() {
+                cell.stop(Some(SHUTDOWN.to_owned()));
+            }
+        }
+        (ChildKind::Worker, StopMode::Stop) => cell.stop(Some(SHUTDOWN.to_owned())),
+        (ChildKind::Worker, StopMode::Drain) => drop(cell.drain()),
     }
 }

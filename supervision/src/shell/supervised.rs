@@ -150,7 +150,7 @@ struct Bond<A: Actor> {
 impl<A: Actor> Drop for Bond<A> {
     fn drop(&mut self) {
         let core = &self.ctx.core;
-        core.cancel.cancel();
+        core.desk.cancel.cancel();
         core.scope.end();
         core.node.set_busy(None);
         if !self.orderly {
@@ -170,7 +170,6 @@ impl<A: Actor> Bond<A> {
             incarnation: start.incarnation,
             attempt: start.attempt,
             last_exit: start.last_exit,
-            cancel: start.cancel,
             checkpoint: start.checkpoint,
             scope: Scope::default(),
             node: seating.node,
@@ -196,7 +195,7 @@ impl<A: Actor> Supervised<A> {
     /// Ends an incarnation that failed: nothing of it is left when its supervisor learns of it.
     async fn fail(seat: &mut Seat<A>, error: BoxError) -> BoxError {
         let core = Arc::clone(&seat.bond.ctx.core);
-        core.cancel.cancel();
+        core.desk.cancel.cancel();
         core.scope.end();
         if let Some(nursery) = core.nursery() {
             nursery.kill(TIDY).await;
@@ -298,7 +297,7 @@ impl<A: Actor> ractor::Actor for Supervised<A> {
 
     async fn post_stop(&self, _: ActorRef<Self::Msg>, seat: &mut Seat<A>) -> Result<(), ActorProcessingErr> {
         let core = Arc::clone(&seat.bond.ctx.core);
-        core.cancel.cancel();
+        core.desk.cancel.cancel();
         if let Some(nursery) = core.nursery() {
             Nursery::shut_down(&nursery).await;
         }

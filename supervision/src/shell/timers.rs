@@ -1,18 +1,19 @@
 //! All timers of a supervisor behind one sleeping task.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::machine::Token;
 use crate::scope::spawn;
+use crate::shell::ids::ById;
 
 /// Armed timers, earliest first.
 #[derive(Default)]
 pub(crate) struct Timers {
     due: BTreeSet<(Instant, Token)>,
-    at: HashMap<Token, Instant>,
+    at: ById<Instant>,
     sleeper: Option<(Instant, JoinHandle<()>)>,
 }
 
@@ -37,23 +38,24 @@ impl Timers {
         Some(token)
     }
 
-    /// Makes sure that `wake` runs when the earliest timer is due.
+    /// Makes sure that `wake` runs when the earliest timer is due. A sleeper that wakes before that stays: it costs
+    /// one look, while a task for each of many short-lived timers would cost more than they do.
     pub(crate) fn settle(&mut self, wake: impl FnOnce() + Send + 'static) {
-        let next = self.due.first().map(|(at, _)| *at);
-        let armed = self.sleeper.as_ref().filter(|(_, task)| !task.is_finished()).map(|(at, _)| *at);
-        if next == armed {
+        let Some(next) = self.due.first().map(|(at, _)| *at) else { return };
+        // One whose time has come has woken us already, or is about to, and will not do so again.
+        let now = Instant::now();
+        let armed = self.sleeper.as_ref().filter(|(at, task)| *at > now && !task.is_finished()).map(|(at, _)| *at);
+        if armed.is_some_and(|at| at <= next) {
             return;
         }
         if let Some((_, task)) = self.sleeper.take() {
             task.abort();
         }
-        if let Some(at) = next {
-            let task = spawn(async move {
-                tokio::time::sleep_until(at).await;
-                wake();
-            });
-            self.sleeper = Some((at, task));
-        }
+        let task = spawn(async move {
+            tokio::time::sleep_until(next).await;
+            wake();
+        });
+        self.sleeper = Some((next, task));
     }
 }
 

@@ -184,7 +184,7 @@ async fn start_supervisor(start: StartCtx, slot: SupervisorSlot, blueprint: Blue
     // The start may be given up at any time; then nothing half-started may stay.
     let mut abandoned = KillOnDrop(Some(cell.clone()));
     drop(seating.desk.early.set(cell.clone()));
-    if start.cancel.is_cancelled() {
+    if seating.desk.cancel.is_cancelled() {
         drop(cell.send_message(SupMsg::Shutdown));
     }
     match boot.await {
