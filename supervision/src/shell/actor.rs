@@ -79,11 +79,13 @@ pub(crate) struct Run {
     pub(crate) stop_wanted: bool,
     /// How far stopping it has come.
     pub(crate) stop: StopStage,
+    /// When the current stage of the stop is to be over.
+    pub(crate) stop_by: Option<Instant>,
 }
 
 impl Run {
     pub(crate) fn new(inc: u64, desk: Arc<Desk>) -> Self {
-        Self { inc, abort_start: None, desk, cell: None, stop_wanted: false, stop: StopStage::None }
+        Self { inc, abort_start: None, desk, cell: None, stop_wanted: false, stop: StopStage::None, stop_by: None }
     }
 }
 
@@ -259,7 +261,7 @@ impl Shell {
             if let Some(token) = self.timers.pop_due(now) {
                 self.run(Input::Timer { token });
             } else if let Some(key) = self.stop_timers.pop_due(now) {
-                self.stop_overdue(key);
+                self.look_at_stop(key);
             } else {
                 return;
             }

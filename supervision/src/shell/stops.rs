@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ractor::ActorCell;
+use ractor::{ActorCell, ActorStatus};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -23,6 +23,9 @@ use crate::shell::tree_link::TreeShared;
 const KILL_GRACE: Duration = Duration::from_secs(1);
 /// The same once the budget of the whole shutdown is spent.
 const LATE_GRACE: Duration = Duration::from_millis(100);
+
+/// How often a child being stopped is looked at, in case its end cannot be heard: a link can be cut from the other side.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// How far a stop has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +74,7 @@ impl Shell {
         if run.stop != StopStage::None {
             return;
         }
-        let deadline = match link.spec.shutdown {
+        let limit = match link.spec.shutdown {
             Shutdown::Brutal => {
                 cell.kill();
                 run.stop = StopStage::Killed;
@@ -88,26 +91,38 @@ impl Shell {
                 None
             }
         };
+        // A limit beyond the clock's end is none.
+        run.stop_by = limit.and_then(|limit| Instant::now().checked_add(limit));
         let worker = link.spec.child_kind == ChildKind::Worker;
-        if let Some(limit) = deadline {
-            // A limit beyond the clock's end is none.
-            if let Some(at) = Instant::now().checked_add(limit) {
-                self.stop_timers.arm(key, at);
-            }
-        }
+        self.look_again(key);
         if late && worker {
             self.kill_overdue(key);
         }
     }
 
-    /// The time for a stop is up: first the child is killed, then given up.
-    pub(crate) fn stop_overdue(&mut self, key: Key) {
+    fn look_again(&mut self, key: Key) {
         let Some(run) = self.links.get(&key).and_then(|link| link.run.as_ref()) else { return };
-        match (run.stop, run.cell.clone()) {
+        let look = Instant::now() + LOOK;
+        self.stop_timers.arm(key, run.stop_by.map_or(look, |by| by.min(look)));
+    }
+
+    /// A look at a stop under way. When its time is up, first the child is killed, then given up.
+    pub(crate) fn look_at_stop(&mut self, key: Key) {
+        let Some(run) = self.links.get(&key).and_then(|link| link.run.as_ref()) else { return };
+        let (inc, stage, cell) = (run.inc, run.stop, run.cell.clone());
+        if let Some(cell) = cell.as_ref().filter(|cell| cell.get_status() == ActorStatus::Stopped) {
+            let outcome = if stage == StopStage::Killed { StopOutcome::Killed } else { StopOutcome::Gone };
+            self.stopped(key, inc, cell, outcome);
+            return;
+        }
+        if run.stop_by.is_none_or(|by| by > Instant::now()) {
+            self.look_again(key);
+            return;
+        }
+        match (stage, cell) {
             (StopStage::None, _) => {}
             (StopStage::Asked, _) => self.kill_overdue(key),
             (StopStage::Killed, Some(cell)) => {
-                let inc = run.inc;
                 if let Some(link) = self.links.get(&key)
                     && link.spec.shutdown == Shutdown::Brutal
                 {
@@ -132,8 +147,9 @@ impl Shell {
             cell.kill();
         }
         run.stop = StopStage::Killed;
+        run.stop_by = Some(Instant::now() + grace);
         self.shared.straggler(link.path.clone());
-        self.stop_timers.arm(key, Instant::now() + grace);
+        self.look_again(key);
     }
 
     /// When the budget of a shutdown is spent, workers are killed; their supervisors then end by themselves.
