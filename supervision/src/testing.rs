@@ -371,3 +371,8 @@ impl Actor for Puppet {
         Ok(())
     }
 }
+
+/// Kills the actor that calls it, as from outside: at its next `.await` it is gone, without an orderly end.
+pub fn kill_self<M: Send + 'static>(ctx: &Ctx<M>) {
+    ctx.core.cell.kill();
+}

@@ -1,0 +1,1 @@
+//! Trees, counts and odds and ends.

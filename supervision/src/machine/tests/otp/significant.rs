@@ -1,0 +1,1 @@
+//! Supervisors that end with their significant children.

@@ -1,0 +1,1 @@
+//! Starts that succeed, fail or come to nothing.

@@ -1,0 +1,1 @@
+//! Specs and flags that make no sense.

@@ -1,0 +1,1 @@
+//! Specs as data: defaults, what is kept of them, what is refused.
