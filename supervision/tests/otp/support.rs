@@ -50,6 +50,26 @@ impl Death {
             Self::Killed => ExitClass::Killed,
         }
     }
+
+    /// Whether a transient child stays down after it.
+    pub(crate) fn is_clean(self) -> bool {
+        matches!(self, Self::Normal | Self::Shutdown | Self::ShutdownWith(_))
+    }
+
+    async fn strike(self, ctx: &Ctx<Order>) -> ActorResult {
+        match self {
+            Self::Normal => ctx.drain(),
+            Self::Shutdown => ctx.stop("shutdown"),
+            Self::ShutdownWith(reason) => ctx.stop(reason),
+            Self::Error => return Err("broken".into()),
+            Self::Panic => panic!("boom"),
+            Self::Killed => {
+                kill_self(ctx);
+                std::future::pending::<()>().await;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// How a child goes when it is asked to stop.
@@ -62,17 +82,15 @@ pub(crate) enum Leave {
     After(Duration),
     Failing,
     Panicking,
-    /// It first makes the others end by themselves, and sees them end.
-    Dragging(Vec<(Probe, Death)>),
 }
 
 /// What a probe is told.
 #[derive(Debug)]
 pub(crate) enum Order {
     Die(Death),
+    /// It notes `dying a#1`, works on this a while and dies of it.
+    DieAfter(Duration, Death),
     Incarnation(Reply<u64>),
-    /// Answers and then blocks no thread but never comes back.
-    Hang,
 }
 
 #[derive(Default)]
@@ -208,18 +226,11 @@ impl Actor for Probe {
     async fn handle(&self, _: &mut Witness, order: Order, ctx: &Ctx<Order>) -> ActorResult {
         match order {
             Order::Incarnation(reply) => reply.send(ctx.incarnation()),
-            Order::Hang => {
-                self.record.note(format!("hang {}#{}", self.name, ctx.incarnation()));
-                std::future::pending().await
-            }
-            Order::Die(Death::Normal) => ctx.drain(),
-            Order::Die(Death::Shutdown) => ctx.stop("shutdown"),
-            Order::Die(Death::ShutdownWith(reason)) => ctx.stop(reason),
-            Order::Die(Death::Error) => return Err("broken".into()),
-            Order::Die(Death::Panic) => panic!("boom"),
-            Order::Die(Death::Killed) => {
-                kill_self(ctx);
-                std::future::pending().await
+            Order::Die(death) => return death.strike(ctx).await,
+            Order::DieAfter(time, death) => {
+                self.record.note(format!("dying {}#{}", self.name, ctx.incarnation()));
+                tokio::time::sleep(time).await;
+                return death.strike(ctx).await;
             }
         }
         Ok(())
@@ -233,11 +244,6 @@ impl Actor for Probe {
             Leave::After(time) => tokio::time::sleep(time).await,
             Leave::Failing => return Err("broken at the end".into()),
             Leave::Panicking => panic!("boom at the end"),
-            Leave::Dragging(others) => {
-                for (other, death) in others {
-                    other.die(death).await;
-                }
-            }
         }
         self.record.note(format!("stop {}#{}", self.name, ctx.incarnation()));
         Ok(())
