@@ -1,6 +1,6 @@
 //! What can be asked of a supervisor, and what it answers.
 
-use crate::child_spec::{Policy, Restart, SpecError};
+use crate::child_spec::{Policy, SpecError};
 use crate::exit::ExitReason;
 use crate::incarnation::ActorId;
 use crate::machine::{Birth, Down, Effect, Family, Key, Machine, Mode, Phase, Then, Ticket, Turn};
@@ -172,8 +172,8 @@ impl Machine {
     }
 
     fn terminate(&mut self, turn: &mut Turn<'_>, ticket: Ticket, key: Key, then: Then) {
+        let forget = then == Then::Delete || self.ends_for_good(key);
         let Some(child) = self.children.get_mut(&key) else { return };
-        let forget = then == Then::Delete || child.policy.restart == Restart::Temporary;
         for waiter in std::mem::take(&mut child.start_waiters) {
             turn.reply(waiter, Err(AdminError::Terminated));
         }
@@ -198,6 +198,7 @@ impl Machine {
         let Some(child) = self.children.get_mut(&key) else { return };
         match child.phase {
             Phase::Starting if even_waiting => child.start_waiters.push(ticket),
+            Phase::Starting if child.restarts > 0 => turn.reply(ticket, Err(AdminError::Restarting)),
             Phase::Running { .. } | Phase::Stopping { .. } | Phase::Starting => {
                 turn.reply(ticket, Err(AdminError::Running))
             }
@@ -214,8 +215,11 @@ impl Machine {
     fn delete(&mut self, turn: &mut Turn<'_>, ticket: Ticket, key: Key) {
         let Some(child) = self.children.get(&key) else { return };
         match child.phase {
-            Phase::Running { .. } | Phase::Stopping { .. } => turn.reply(ticket, Err(AdminError::Running)),
-            Phase::Starting | Phase::Waiting { .. } | Phase::Queued => turn.reply(ticket, Err(AdminError::Restarting)),
+            Phase::Waiting { .. } | Phase::Queued => turn.reply(ticket, Err(AdminError::Restarting)),
+            Phase::Starting if child.restarts > 0 => turn.reply(ticket, Err(AdminError::Restarting)),
+            Phase::Starting | Phase::Running { .. } | Phase::Stopping { .. } => {
+                turn.reply(ticket, Err(AdminError::Running))
+            }
             Phase::Down(_) => {
                 self.remove(turn, key);
                 turn.reply(ticket, Ok(Answer::Done));

@@ -51,8 +51,7 @@ impl Machine {
 
     /// There is nothing to run: the spec is kept for another try, unless there is no reason to keep it.
     fn ignored(&mut self, turn: &mut Turn<'_>, key: Key) {
-        let temporary = self.children.get(&key).is_some_and(|child| child.policy.restart == Restart::Temporary);
-        if temporary || self.rules.family != Family::Static {
+        if self.ends_for_good(key) || self.rules.family != Family::Static {
             self.remove(turn, key);
         } else {
             self.set_phase(turn, key, Phase::Down(Down::Ignored));
@@ -153,14 +152,13 @@ impl Machine {
             Phase::Running { since } => Some(turn.now.saturating_duration_since(since)),
             Phase::Down(_) | Phase::Starting | Phase::Stopping { .. } | Phase::Waiting { .. } | Phase::Queued => None,
         };
-        if child.policy.restart == Restart::Temporary {
-            self.ended(turn, key, reason, Handling::Ended);
-            self.remove(turn, key);
-            return;
-        }
         if !restarts(child.policy.restart, &reason) {
             self.ended(turn, key, reason, Handling::Ended);
-            self.set_phase(turn, key, Phase::Down(Down::Exited));
+            if self.ends_for_good(key) {
+                self.remove(turn, key);
+            } else {
+                self.set_phase(turn, key, Phase::Down(Down::Exited));
+            }
             return;
         }
         if reason.is_fatal() {
@@ -255,16 +253,23 @@ impl Machine {
         }
     }
 
+    /// Whether nothing is kept of a child that ended and is not restarted: a temporary one, or one that could only be
+    /// asked for by its actor.
+    pub(super) fn ends_for_good(&self, key: Key) -> bool {
+        let temporary = self.children.get(&key).is_some_and(|child| child.policy.restart == Restart::Temporary);
+        temporary || self.rules.family == Family::Template
+    }
+
     /// A child that was being stopped is gone.
     pub(super) fn gone(&mut self, turn: &mut Turn<'_>, key: Key, reason: ExitReason, then: Then) {
         self.ended(turn, key, reason, Handling::Stopped);
+        let forget = self.ends_for_good(key);
         let Some(child) = self.children.get_mut(&key) else { return };
         for ticket in std::mem::take(&mut child.stop_waiters) {
             turn.reply(ticket, Ok(Answer::Done));
         }
-        let temporary = child.policy.restart == Restart::Temporary;
         match then {
-            Then::Terminate if temporary => self.remove(turn, key),
+            Then::Terminate if forget => self.remove(turn, key),
             Then::Delete => self.remove(turn, key),
             Then::Terminate | Then::Shutdown => {
                 for ticket in std::mem::take(&mut child.start_waiters) {
