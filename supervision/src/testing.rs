@@ -376,3 +376,18 @@ impl Actor for Puppet {
 pub fn kill_self<M: Send + 'static>(ctx: &Ctx<M>) {
     ctx.core.cell.kill();
 }
+
+/// Kills the supervisor of the actor that calls it, as from outside.
+pub fn kill_supervisor<M: Send + 'static>(ctx: &Ctx<M>) {
+    if let Some(supervisor) = ctx.core.cell.try_get_supervisor() {
+        supervisor.kill();
+    }
+}
+
+/// Cuts the runtime's link between the actor that calls it and its supervisor, which then hears of its end from nobody.
+/// No actor can do that to itself outside of tests.
+pub fn cut_link<M: Send + 'static>(ctx: &Ctx<M>) {
+    if let Some(supervisor) = ctx.core.cell.try_get_supervisor() {
+        ctx.core.cell.unlink(supervisor);
+    }
+}

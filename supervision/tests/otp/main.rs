@@ -7,10 +7,13 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test that cannot go on fails at the spot")]
 
 mod support;
+mod support2;
 
 mod child_adm;
 mod child_specs;
 mod misc;
+mod reconfigure;
+mod reports;
 mod restart;
 mod significant;
 mod sup_start;

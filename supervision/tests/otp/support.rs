@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use supervision::prelude::*;
-use supervision::testing::{Recorder, kill_self};
+use supervision::testing::{Recorder, cut_link, kill_self, kill_supervisor};
 use supervision::tree::{ExitRecord, NodeState, NodeView};
 use supervision::{ExitClass, StartInfo, TemplateHandle, TemplateSlot};
 
@@ -91,6 +91,12 @@ pub(crate) enum Order {
     /// It notes `dying a#1`, works on this a while and dies of it.
     DieAfter(Duration, Death),
     Incarnation(Reply<u64>),
+    /// Answers and then blocks no thread but never comes back.
+    Hang,
+    /// Kills its supervisor.
+    KillSupervisor,
+    /// Cuts the link to its supervisor.
+    CutLink(Reply<()>),
 }
 
 #[derive(Default)]
@@ -145,6 +151,10 @@ impl Probe {
     pub(crate) fn spec(&self) -> ChildSpec {
         let probe = self.clone();
         ChildSpec::actor(self.name.as_str(), "probe", &self.slot, move |_| (probe.clone(), ()))
+    }
+
+    pub(crate) fn slot(&self) -> &Slot<Order> {
+        &self.slot
     }
 
     pub(crate) fn id(&self) -> ChildId {
@@ -226,6 +236,15 @@ impl Actor for Probe {
     async fn handle(&self, _: &mut Witness, order: Order, ctx: &Ctx<Order>) -> ActorResult {
         match order {
             Order::Incarnation(reply) => reply.send(ctx.incarnation()),
+            Order::Hang => {
+                self.recorder.note(format!("hang {}#{}", self.name, ctx.incarnation()));
+                std::future::pending().await
+            }
+            Order::KillSupervisor => kill_supervisor(ctx),
+            Order::CutLink(reply) => {
+                cut_link(ctx);
+                reply.send(());
+            }
             Order::Die(death) => return death.strike(ctx).await,
             Order::DieAfter(time, death) => {
                 self.record.note(format!("dying {}#{}", self.name, ctx.incarnation()));
