@@ -78,7 +78,7 @@ pub struct ChildInfo {
 /// How many children there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChildCount {
-    /// All known ones, dead or alive.
+    /// All known ones, dead or alive; of children made from a template there is one spec, however many there are.
     pub specs: usize,
     /// Those with a process.
     pub active: usize,

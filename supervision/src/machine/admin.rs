@@ -87,8 +87,9 @@ pub enum AdminError {
     /// The supervisor has as many children as it may.
     #[error("the supervisor has as many children as it may")]
     MaxChildren,
-    /// The children are made from a template and have no ids of their own.
-    #[error("children made from a template are known by their actors, not by an id")]
+    /// It does not go with this sort of supervisor: children made from a template have no ids of their own and no specs
+    /// besides it, and independent children know no strategy but one for one.
+    #[error("this sort of supervisor does not take that; children made from a template are known by their actors")]
     NotSupported,
     /// The child did not start.
     #[error("the child did not start: {0}")]
@@ -115,6 +116,7 @@ impl Machine {
         }
         if let Some(child) = self.by_id.get(id).and_then(|key| self.children.get(key)) {
             return Err(match child.phase {
+                Phase::Starting if child.is_coming_back() => AdminError::AlreadyPresent,
                 Phase::Starting | Phase::Running { .. } | Phase::Stopping { .. } => AdminError::AlreadyStarted(None),
                 Phase::Down(_) | Phase::Waiting { .. } | Phase::Queued => AdminError::AlreadyPresent,
             });
@@ -198,7 +200,7 @@ impl Machine {
         let Some(child) = self.children.get_mut(&key) else { return };
         match child.phase {
             Phase::Starting if even_waiting => child.start_waiters.push(ticket),
-            Phase::Starting if child.restarts > 0 => turn.reply(ticket, Err(AdminError::Restarting)),
+            Phase::Starting if child.is_coming_back() => turn.reply(ticket, Err(AdminError::Restarting)),
             Phase::Running { .. } | Phase::Stopping { .. } | Phase::Starting => {
                 turn.reply(ticket, Err(AdminError::Running))
             }

@@ -48,6 +48,11 @@ impl Child {
         }
     }
 
+    /// A start under way that nobody asked for by hand follows an end: the child is between two incarnations.
+    pub(crate) fn is_coming_back(&self) -> bool {
+        self.phase == Phase::Starting && !self.fresh && self.start_waiters.is_empty()
+    }
+
     /// Budgets start over, because somebody acted.
     pub(crate) fn reset_budgets(&mut self) {
         self.attempt = 0;

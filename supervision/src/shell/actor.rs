@@ -18,7 +18,7 @@ use crate::actor::ChildExit;
 use crate::checkpoint::Checkpoint;
 use crate::child_spec::{ChildSpec, SupervisorSpec};
 use crate::exit::ExitReason;
-use crate::machine::{Effect, Family, Input, Key, Machine, Mode, Rules, Ticket};
+use crate::machine::{Effect, Family, Input, Key, Machine, Mode, Phase, Rules, Ticket};
 use crate::path::ActorPath;
 use crate::shell::exits::{bury, failed, terminated};
 use crate::shell::ids::ById;
@@ -65,6 +65,8 @@ pub(crate) struct Link {
     pub(crate) checkpoint: Checkpoint,
     pub(crate) meter: Arc<Meter>,
     pub(crate) run: Option<Run>,
+    /// The incarnation before, while the next one is not up yet.
+    pub(crate) before: Option<u64>,
     /// State for the next incarnation.
     pub(crate) carried: Option<Carried>,
 }
@@ -99,6 +101,8 @@ pub(crate) struct Shell {
     pub(crate) links: ById<Link>,
     /// Who runs, by the number of its actor.
     pub(crate) by_actor: ById<(Key, u64)>,
+    /// Who is between two incarnations, by the number of the one that is over.
+    pub(crate) between: ById<Key>,
     /// Ends of actors whose start has not been reported yet.
     pub(crate) early_exits: ById<ExitReason>,
     pub(crate) starting: usize,
@@ -201,6 +205,7 @@ impl Shell {
             machine: Machine::new(rules),
             links: ById::default(),
             by_actor: ById::default(),
+            between: ById::default(),
             early_exits: ById::default(),
             starting: 0,
             completions: Completions::new(),
@@ -294,7 +299,10 @@ impl Shell {
             SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => return,
         };
         match self.by_actor.remove(&cell.get_id().pid()) {
-            Some((key, inc)) => self.exited(key, inc, reason),
+            Some((key, inc)) => {
+                self.exited(key, inc, reason);
+                self.note_between(key, cell.get_id().pid());
+            }
             None if self.starting > 0 => {
                 self.early_exits.insert(cell.get_id().pid(), reason);
             }
@@ -322,6 +330,24 @@ impl Shell {
             self.shared.tree.clear_children(link.node.id);
         }
         self.run(Input::Exited { key, inc, reason });
+    }
+
+    /// A child that is to come back can be named by its last actor until then.
+    fn note_between(&mut self, key: Key, actor: u64) {
+        let coming = self.machine.child(key).is_some_and(|child| match child.phase {
+            Phase::Starting | Phase::Waiting { .. } | Phase::Queued => true,
+            Phase::Running { .. } | Phase::Stopping { .. } | Phase::Down(_) => false,
+        });
+        if coming && let Some(link) = self.links.get_mut(&key) {
+            link.before = Some(actor);
+            self.between.insert(actor, key);
+        }
+    }
+
+    pub(crate) fn forget_before(&mut self, before: Option<u64>) {
+        if let Some(actor) = before {
+            self.between.remove(&actor);
+        }
     }
 
     fn receive(&mut self, message: SupMsg) {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use tokio::time::Instant;
 
-use crate::child_spec::{ChildSpec, SpecView, SupervisorSpec, check_spec};
+use crate::child_spec::{ChildSpec, SpecView, Strategy, SupervisorSpec, check_spec};
 use crate::incarnation::{ActorId, Started};
 use crate::machine::{AdminError, Answer, Birth, Child, Family, Input, Key, Mode, Phase, Request};
 use crate::shell::actor::Shell;
@@ -38,11 +38,13 @@ impl Shell {
         key.ok_or(AdminError::NotFound)
     }
 
+    /// The child that runs as this incarnation, or ran as it and is about to be started again.
     fn key_of_actor(&self, actor: ActorId) -> Option<Key> {
         if actor.supervisor != self.uid {
             return None;
         }
-        self.by_actor.get(&actor.pid).map(|(key, _)| *key)
+        let running = self.by_actor.get(&actor.pid).map(|(key, _)| *key);
+        running.or_else(|| self.between.get(&actor.pid).copied())
     }
 
     /// The live incarnation of a child.
@@ -135,6 +137,9 @@ impl Shell {
                 count.workers += 1;
             }
         }
+        if self.machine.rules.family == Family::Template {
+            count.specs = 1;
+        }
         count
     }
 
@@ -144,6 +149,13 @@ impl Shell {
         spec: SupervisorSpec,
         options: ReconfigureOptions,
     ) -> Result<ReconfigureReport, AdminError> {
+        let independent = self.machine.rules.family != Family::Static;
+        let templated = self.machine.rules.family == Family::Template;
+        if (independent && spec.strategy != Strategy::OneForOne)
+            || (templated && (options.stop_removed || !spec.children.is_empty()))
+        {
+            return Err(AdminError::NotSupported);
+        }
         crate::supervisor::check(&spec)?;
         if !matches!(self.machine.mode, Mode::Booting | Mode::Up) {
             return Err(AdminError::ShuttingDown);

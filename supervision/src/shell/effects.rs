@@ -48,6 +48,7 @@ impl Shell {
 
     fn removed(&mut self, key: Key) {
         if let Some(link) = self.links.remove(&key) {
+            self.forget_before(link.before);
             self.shared.tree.remove(link.node.id);
         }
     }

@@ -48,7 +48,7 @@ impl Shell {
             controller: Some((self.slot.clone(), spec.id.clone(), matches!(self.role, Role::Nursery(_)))),
         });
         let node = NodeLink { tree: self.shared.tree.clone(), id, soft };
-        let link = Link { spec, path, node, checkpoint: Checkpoint::default(), meter, run: None, carried: None };
+        let link = Link { spec, path, node, checkpoint: Checkpoint::default(), meter, run: None, before: None, carried: None };
         self.links.insert(key, link);
         key
     }
@@ -170,6 +170,8 @@ impl Shell {
                 let actor = cell.get_id().pid();
                 run.cell = Some(cell);
                 let stop_wanted = run.stop_wanted;
+                let before = self.links.get_mut(&key).and_then(|link| link.before.take());
+                self.forget_before(before);
                 self.forget_start(key);
                 self.by_actor.insert(actor, (key, inc));
                 let early = self.early_exits.remove(&actor);

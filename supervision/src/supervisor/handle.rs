@@ -44,7 +44,7 @@ impl SupervisorHandle {
     }
 
     /// Stops the child that runs as this incarnation, like [`SupervisorHandle::terminate_child`]. One that is over
-    /// already counts as stopped.
+    /// already counts as stopped; if the child is about to be started again after it, that is cancelled.
     ///
     /// # Errors
     /// If the incarnation is not of this supervisor.
@@ -163,10 +163,10 @@ impl SupervisorHandle {
     }
 
     /// Takes over new rules and specs. Running children whose id persists stay up and use their new spec from the
-    /// next start on.
+    /// next start on. Start order is kept; children that are new come last.
     ///
     /// # Errors
-    /// If a spec is refused; then nothing has changed.
+    /// If a spec is refused, or the supervisor is of a sort that can't have it; then nothing has changed.
     pub async fn reconfigure(
         &self,
         spec: SupervisorSpec,
