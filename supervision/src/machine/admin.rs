@@ -218,7 +218,7 @@ impl Machine {
         let Some(child) = self.children.get(&key) else { return };
         match child.phase {
             Phase::Waiting { .. } | Phase::Queued => turn.reply(ticket, Err(AdminError::Restarting)),
-            Phase::Starting if child.restarts > 0 => turn.reply(ticket, Err(AdminError::Restarting)),
+            Phase::Starting if child.is_coming_back() => turn.reply(ticket, Err(AdminError::Restarting)),
             Phase::Starting | Phase::Running { .. } | Phase::Stopping { .. } => {
                 turn.reply(ticket, Err(AdminError::Running))
             }

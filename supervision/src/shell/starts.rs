@@ -48,7 +48,8 @@ impl Shell {
             controller: Some((self.slot.clone(), spec.id.clone(), matches!(self.role, Role::Nursery(_)))),
         });
         let node = NodeLink { tree: self.shared.tree.clone(), id, soft };
-        let link = Link { spec, path, node, checkpoint: Checkpoint::default(), meter, run: None, before: None, carried: None };
+        let link =
+            Link { spec, path, node, checkpoint: Checkpoint::default(), meter, run: None, before: None, carried: None };
         self.links.insert(key, link);
         key
     }

@@ -248,11 +248,9 @@ async fn significant_escalation() {
         let inner = ChildSpec::supervisor("inner", "supervisor", &slot, || guarded(AutoShutdown::AnySignificant))
             .restart(Restart::Transient)
             .significant(significant);
-        let (outer, tree) = start(SupervisorSpec {
-            children: vec![bystander.spec(), inner],
-            ..guarded(AutoShutdown::AnySignificant)
-        })
-        .await;
+        let (outer, tree) =
+            start(SupervisorSpec { children: vec![bystander.spec(), inner], ..guarded(AutoShutdown::AnySignificant) })
+                .await;
         slot.handle().start_child(worker.spec().restart(Restart::Transient).significant(true)).await.unwrap();
         worker.die(Death::Normal).await;
         if significant {

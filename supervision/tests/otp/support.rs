@@ -237,7 +237,7 @@ impl Actor for Probe {
         match order {
             Order::Incarnation(reply) => reply.send(ctx.incarnation()),
             Order::Hang => {
-                self.recorder.note(format!("hang {}#{}", self.name, ctx.incarnation()));
+                self.record.note(format!("hang {}#{}", self.name, ctx.incarnation()));
                 std::future::pending().await
             }
             Order::KillSupervisor => kill_supervisor(ctx),

@@ -142,7 +142,10 @@ async fn external_start_no_progress_log() {
     own.die(Death::Normal).await;
     until_up(&tree, CHILD, 2).await;
     let said = log.of(CHILD).split_off(said.len());
-    assert_eq!(said.iter().map(|line| (line.level, line.field("next"))).collect::<Vec<_>>(), [(tracing::Level::WARN, "restart")]);
+    assert_eq!(
+        said.iter().map(|line| (line.level, line.field("next"))).collect::<Vec<_>>(),
+        [(tracing::Level::WARN, "restart")]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -253,7 +256,15 @@ async fn faulty_application_shutdown() {
     faulty.tell(Order::Die(Death::Error));
     let reason = root.wait().await;
     assert_eq!((reason.class(), reason.text().as_str()), (ExitClass::Shutdown, "intensity"));
-    let lives = ["start good#1", "start faulty#1", "drop faulty#1", "start faulty#2", "drop faulty#2", "stop good#1", "drop good#1"];
+    let lives = [
+        "start good#1",
+        "start faulty#1",
+        "drop faulty#1",
+        "start faulty#2",
+        "drop faulty#2",
+        "stop good#1",
+        "drop good#1",
+    ];
     assert_eq!(record.lines(), lives);
     assert_eq!(last_exit(&tree, "root/faulty").handling, Handling::Escalated);
     assert!(tree.snapshot(&Default::default()).nodes.is_empty());
