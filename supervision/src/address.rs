@@ -180,6 +180,10 @@ impl<M: Send + 'static> ErasedSlot for SlotInner<M> {
         self.live.store(None);
         self.published.notify_waiters();
     }
+
+    fn wait_id(&self) -> Option<u64> {
+        Some(self.uid)
+    }
 }
 
 /// Made before its actor; the spec publishes each incarnation into it.

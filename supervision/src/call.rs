@@ -1,10 +1,11 @@
 //! Requests with a reply and a deadline that cannot be left out.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 /// Why a call has no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -66,8 +67,19 @@ tokio::task_local! {
     pub(crate) static CURRENT: u64;
 }
 
-/// Who waits for whom. Only callbacks register: a scoped task may wait without blocking its actor.
-static WAITING: LazyLock<Mutex<HashMap<u64, Vec<u64>>>> = LazyLock::new(Mutex::default);
+/// Who waits for whom, since when. Only callbacks register: a scoped task may wait without blocking its actor.
+static WAITING: LazyLock<Mutex<Graph>> = LazyLock::new(Mutex::default);
+/// The last refused cycles, each with its number.
+static REFUSED: Mutex<Refused> = Mutex::new(Refused { total: 0, cycles: VecDeque::new() });
+/// Refused cycles kept.
+const CYCLES: usize = 64;
+
+type Graph = HashMap<u64, Vec<(u64, Instant)>>;
+
+struct Refused {
+    total: u64,
+    cycles: VecDeque<Arc<[u64]>>,
+}
 
 /// An edge in the wait-for graph, gone when dropped.
 #[derive(Debug)]
@@ -80,10 +92,18 @@ impl WaitEdge {
     pub(crate) fn enter(callee: u64) -> Result<Self, CallError> {
         let Ok(caller) = CURRENT.try_with(|id| *id) else { return Ok(Self { edge: None }) };
         let mut graph = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
-        if reaches(&graph, callee, caller) {
+        if let Some(mut cycle) = way(&graph, callee, caller) {
+            drop(graph);
+            cycle.insert(0, caller);
+            let mut refused = REFUSED.lock().unwrap_or_else(PoisonError::into_inner);
+            refused.total += 1;
+            if refused.cycles.len() >= CYCLES {
+                refused.cycles.pop_front();
+            }
+            refused.cycles.push_back(cycle.into());
             return Err(CallError::WouldDeadlock);
         }
-        graph.entry(caller).or_default().push(callee);
+        graph.entry(caller).or_default().push((callee, Instant::now()));
         Ok(Self { edge: Some((caller, callee)) })
     }
 }
@@ -93,7 +113,7 @@ impl Drop for WaitEdge {
         let Some((caller, callee)) = self.edge else { return };
         let mut graph = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(callees) = graph.get_mut(&caller) {
-            if let Some(at) = callees.iter().position(|id| *id == callee) {
+            if let Some(at) = callees.iter().position(|(id, _)| *id == callee) {
                 callees.swap_remove(at);
             }
             if callees.is_empty() {
@@ -103,18 +123,42 @@ impl Drop for WaitEdge {
     }
 }
 
-fn reaches(graph: &HashMap<u64, Vec<u64>>, from: u64, to: u64) -> bool {
+/// All edges: who waits, for whom, since when.
+pub(crate) fn waits() -> Vec<(u64, u64, Instant)> {
+    let graph = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
+    graph.iter().flat_map(|(from, all)| all.iter().map(|(to, since)| (*from, *to, *since))).collect()
+}
+
+/// Cycles refused after the first `seen` ones, as far as they are kept, and how many there have been. Each runs from the
+/// caller back to the caller.
+pub(crate) fn refused_cycles(seen: u64) -> (u64, Vec<Arc<[u64]>>) {
+    let refused = REFUSED.lock().unwrap_or_else(PoisonError::into_inner);
+    let new = usize::try_from(refused.total.saturating_sub(seen)).unwrap_or(usize::MAX);
+    let skip = refused.cycles.len().saturating_sub(new);
+    (refused.total, refused.cycles.iter().skip(skip).cloned().collect())
+}
+
+/// The way from one actor to another over those who wait, both included.
+fn way(graph: &Graph, from: u64, to: u64) -> Option<Vec<u64>> {
+    // Whom it was reached from.
+    let mut before: HashMap<u64, u64> = HashMap::from([(from, from)]);
     let mut pending = vec![from];
-    let mut seen = Vec::new();
     while let Some(id) = pending.pop() {
         if id == to {
-            return true;
+            let mut way = vec![to];
+            while way.last() != Some(&from) {
+                let last = way.last().and_then(|last| before.get(last)).copied().unwrap_or(from);
+                way.push(last);
+            }
+            way.reverse();
+            return Some(way);
         }
-        if seen.contains(&id) {
-            continue;
+        for (next, _) in graph.get(&id).into_iter().flatten() {
+            if !before.contains_key(next) {
+                before.insert(*next, id);
+                pending.push(*next);
+            }
         }
-        seen.push(id);
-        pending.extend(graph.get(&id).into_iter().flatten());
     }
-    false
+    None
 }

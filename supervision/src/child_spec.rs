@@ -23,7 +23,7 @@ mod view;
 
 pub(crate) use check::check_spec;
 pub use check::{SpecError, check_specs};
-pub use policy::{AutoShutdown, ChildKind, Intensity, Restart, Shutdown, StartMode, StopMode, Strategy};
+pub use policy::{AutoShutdown, ChildKind, Intensity, Redaction, Restart, Shutdown, StartMode, StopMode, Strategy};
 pub use start_ctx::StartCtx;
 pub use view::SpecView;
 
@@ -57,6 +57,7 @@ pub struct ChildSpec {
     pub(crate) carry_state: bool,
     pub(crate) handler_limit: Option<Duration>,
     pub(crate) remake: Option<RemakeFn>,
+    pub(crate) redaction: Redaction,
 }
 
 impl ChildSpec {
@@ -83,6 +84,7 @@ impl ChildSpec {
             carry_state: false,
             handler_limit: None,
             remake: None,
+            redaction: Redaction::Public,
         }
     }
 
@@ -199,6 +201,14 @@ impl ChildSpec {
             mailbox: self.mailbox,
             handler_limit: self.handler_limit,
         }
+    }
+
+    /// Who may read its id, its label and what it says, in the tree. Reaches everything below it; fixed when the child
+    /// is added. Default: everybody who may see the tree.
+    #[must_use]
+    pub fn redact(mut self, redaction: Redaction) -> Self {
+        self.redaction = redaction;
+        self
     }
 
     pub(crate) fn policy(&self) -> Policy {

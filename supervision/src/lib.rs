@@ -56,8 +56,8 @@ pub use backoff::{BackoffError, BackoffPolicy, Budget, Exhausted, Jitter, ResetR
 pub use call::{CallError, Reply};
 pub use checkpoint::Checkpoint;
 pub use child_spec::{
-    AutoShutdown, ChildKind, ChildSpec, Intensity, Restart, Shutdown, SpecError, SpecView, StartCtx, StartMode,
-    StopMode, Strategy, SupervisorSpec, check_specs,
+    AutoShutdown, ChildKind, ChildSpec, Intensity, Redaction, Restart, Shutdown, SpecError, SpecView, StartCtx,
+    StartMode, StopMode, Strategy, SupervisorSpec, check_specs,
 };
 pub use context::{Ctx, Reporter, Timer};
 pub use dynamic::DynamicOptions;
@@ -75,6 +75,8 @@ pub use supervisor::{
 };
 pub use task_child::TaskCtx;
 pub use template::{TemplateHandle, TemplateSlot};
+pub use telemetry::event::{Ending, TelemetryEvent, Whom};
+pub use telemetry::watchdog::WatchdogOptions;
 pub use tokio_util::sync::CancellationToken;
 pub use tree::TreeStore;
 

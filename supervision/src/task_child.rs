@@ -69,6 +69,11 @@ impl TaskCtx {
         self.core.node.set_busy(what);
     }
 
+    /// The tree the task is part of.
+    pub(crate) fn tree(&self) -> crate::tree::TreeStore {
+        self.core.shared.tree.clone()
+    }
+
     /// Runs a further task that ends with this one.
     pub fn spawn_scoped(&self, future: impl Future<Output = ()> + Send + 'static) {
         self.core.spawn_scoped(future);

@@ -2,3 +2,5 @@
 
 pub(crate) mod event;
 pub(crate) mod meter;
+pub(crate) mod observers;
+pub(crate) mod watchdog;

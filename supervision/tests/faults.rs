@@ -197,7 +197,7 @@ async fn a_fatal_exit_fails_the_child_at_once_and_drops_its_checkpoint() {
     a.tell(Command::Fatal("token revoked"));
     until_state(&tree, "root/a", |state| *state == NodeState::Failed).await;
     let node = tree.node(&"root/a".into()).unwrap();
-    let last = node.last_exit.unwrap();
+    let last = node.last_exit.clone().unwrap();
     assert_eq!((last.class, last.text.as_str()), (ExitClass::Fatal, "token revoked"));
     tokio::time::sleep(Duration::from_secs(3600)).await;
     assert_eq!(node.incarnation, 2);

@@ -106,7 +106,7 @@ async fn a_change_reaches_a_follower_within_50_ms() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_follower_may_come_back_and_one_too_slow_starts_over() {
+async fn a_follower_may_come_back_and_one_too_slow_gets_many_batches_as_one() {
     let record = Recorder::new();
     let a = Puppet::new("a", &record);
     let (root, tree) = root(vec![a.spec()]).await;
@@ -117,16 +117,39 @@ async fn a_follower_may_come_back_and_one_too_slow_starts_over() {
         a.incarnation().await;
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
-    assert_eq!(slow.next().await, Some(TreeUpdate::Reset));
-    let mut back = tree.subscribe_from(before.epoch, before.seq);
-    let mut model = followed(before.nodes);
     let now = tree.snapshot(&Query::default());
-    for _ in before.seq..now.seq {
-        let Some(TreeUpdate::Delta(delta)) = back.next().await else { panic!("reset") };
-        apply(&mut model, &delta);
-    }
+    let Some(TreeUpdate::Delta(all)) = slow.next().await else { panic!("reset") };
+    assert_eq!((all.prev, all.seq, all.ops.len()), (before.seq, now.seq, 1));
+    let mut model = followed(before.nodes);
+    apply(&mut model, &all);
     assert_eq!(model, followed(now.nodes));
+    let mut back = tree.subscribe_from(now.epoch, now.seq - 1);
+    let Some(TreeUpdate::Delta(last)) = back.next().await else { panic!("reset") };
+    assert_eq!((last.prev, last.seq), (now.seq - 1, now.seq));
     assert_eq!(tree.subscribe_from(before.epoch + 1, 1).next().await, Some(TreeUpdate::Reset));
+    root.shutdown(BUDGET).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_follower_too_many_batches_behind_starts_over() {
+    let record = Recorder::new();
+    let a = Puppet::new("a", &record);
+    let (root, tree) = root(vec![a.spec()]).await;
+    let mut slow = tree.subscribe();
+    for n in 0..4200 {
+        a.tell(Command::Detail("n", n.to_string()));
+        a.incarnation().await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    assert_eq!(slow.next().await, Some(TreeUpdate::Reset));
+    a.tell(Command::Detail("n", "last".to_owned()));
+    let now = tree.snapshot(&Query::default());
+    loop {
+        let Some(TreeUpdate::Delta(delta)) = slow.next().await else { panic!("reset") };
+        if delta.seq > now.seq {
+            break;
+        }
+    }
     root.shutdown(BUDGET).await;
 }
 

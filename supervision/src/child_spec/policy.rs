@@ -130,3 +130,13 @@ impl StartMode {
         }
     }
 }
+
+/// Who may read a node's id, its label and what it says of itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Redaction {
+    /// Everybody who may see the tree.
+    #[default]
+    Public,
+    /// Only viewers who may read what is personal; others see a pseudonym.
+    Personal,
+}

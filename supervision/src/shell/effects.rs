@@ -40,7 +40,7 @@ impl Shell {
             Effect::Booted(outcome) => self.report_boot(outcome),
             Effect::Meltdown { key, restarts } => {
                 let child = self.links.get(&key).map(|link| link.path.to_string()).unwrap_or_default();
-                event::meltdown(&self.path, &child, restarts);
+                event::meltdown(&self.shared.tree, self.node, &self.path, &child, restarts);
             }
             Effect::Exit(reason) => self.exit = Some(reason),
         }

@@ -98,4 +98,9 @@ impl fmt::Debug for Desk {
 pub(crate) trait ErasedSlot: Send + Sync {
     /// Takes the incarnation back if it is still the one published.
     fn unpublish(&self, actor: ActorId, reason: &ExitReason);
+
+    /// By which the place is known in the graph of who waits for whom.
+    fn wait_id(&self) -> Option<u64> {
+        None
+    }
 }

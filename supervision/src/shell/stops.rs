@@ -210,6 +210,11 @@ impl Shell {
 
     /// A stop has ended. Usually the child's own exit was heard first and this says nothing new.
     pub(crate) fn stopped(&mut self, key: Key, inc: u64, cell: &ActorCell, outcome: StopOutcome) {
+        if outcome != StopOutcome::Gone
+            && let Some(link) = self.links.get(&key)
+        {
+            crate::telemetry::event::stopped_late(&self.shared.tree, link.node.id);
+        }
         let reason = match outcome {
             StopOutcome::Gone => ExitReason::shutdown(SHUTDOWN),
             StopOutcome::Killed => ExitReason::Killed,
@@ -243,7 +248,7 @@ impl Shell {
         tracing::error!(target: "supervision", path = %link.path, "child does not end, abandoned");
         let zombie = self.next_zombie;
         self.next_zombie += 1;
-        let node = self.shared.tree.insert_zombie(self.node, &link.path, link.spec.kind, zombie);
+        let node = self.shared.tree.insert_zombie(self.node, link.node.id, &link.path, zombie);
         self.zombies.insert(zombie, node);
         let completions = Arc::clone(&self.completions);
         let (me, cell) = (self.me.clone(), cell.clone());

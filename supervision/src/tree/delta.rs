@@ -1,18 +1,22 @@
 //! Changes of the tree in numbered batches, and how to follow them.
 
 use std::collections::BTreeMap;
+use std::mem::discriminant;
 use std::sync::Arc;
 
-use tokio::sync::broadcast;
-use tokio::sync::broadcast::error::RecvError;
-
 use crate::child_spec::{Restart, Strategy};
-use crate::tree::{BusyView, ExitRecord, IntensityView, NodeFlags, NodeState, NodeView};
+use crate::tree::{Alerts, BusyView, Detail, ExitRecord, IntensityView, NodeFacts, NodeFlags, NodeState, NodeView};
 
-/// One batch of changes.
+/// One batch of changes, or several that were put together.
+///
+/// It leads from any number in `prev..seq` to `seq`: whoever has the tree as of `n` applies it if `prev <= n < seq`, skips
+/// it if `seq <= n`, and takes a new snapshot if `n < prev`. Followers of the whole tree who keep up get `prev + 1 ==
+/// seq` each time; a follower of a part gets no empty batches, so its numbers have gaps, which `prev` covers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TreeDelta {
-    /// One higher than the batch before.
+    /// The number of the tree it is applied to, at the earliest.
+    pub prev: u64,
+    /// The number of the tree it leads to.
     pub seq: u64,
     /// The changes, in order.
     pub ops: Vec<TreeOp>,
@@ -22,7 +26,7 @@ pub struct TreeDelta {
 #[derive(Clone, Debug, PartialEq)]
 pub enum TreeOp {
     /// A node appeared.
-    Add(Box<NodeView>),
+    Add(Arc<NodeFacts>),
     /// A node disappeared; its children have done so before.
     Remove(u64),
     /// Fields of a node changed.
@@ -37,31 +41,33 @@ pub enum TreeOp {
 /// A field of a node with its new value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum NodeField {
-    /// See [`NodeView::state`].
+    /// See [`NodeFacts::state`].
     State(NodeState),
-    /// See [`NodeView::incarnation`].
+    /// See [`NodeFacts::incarnation`].
     Incarnation(u64),
-    /// See [`NodeView::started_at`].
+    /// See [`NodeFacts::started_at`].
     StartedAt(Option<i64>),
-    /// See [`NodeView::restarts`].
+    /// See [`NodeFacts::restarts`].
     Restarts(u64),
-    /// See [`NodeView::attempt`] and [`NodeView::max_attempts`].
+    /// See [`NodeFacts::attempt`] and [`NodeFacts::max_attempts`].
     Attempt(u32, Option<u32>),
-    /// See [`NodeView::last_exit`].
-    LastExit(Option<ExitRecord>),
-    /// See [`NodeView::restart`].
+    /// See [`NodeFacts::last_exit`].
+    LastExit(Option<Arc<ExitRecord>>),
+    /// See [`NodeFacts::restart`].
     Restart(Option<Restart>),
-    /// See [`NodeView::strategy`].
+    /// See [`NodeFacts::strategy`].
     Strategy(Option<Strategy>),
-    /// See [`NodeView::intensity`].
+    /// See [`NodeFacts::intensity`].
     Intensity(Option<IntensityView>),
-    /// See [`NodeView::label`].
-    Label(Option<String>),
-    /// See [`NodeView::detail`].
-    Detail(BTreeMap<&'static str, String>),
-    /// See [`NodeView::busy`].
-    Busy(Option<BusyView>),
-    /// See [`NodeView::flags`].
+    /// See [`NodeFacts::label`].
+    Label(Option<Arc<str>>),
+    /// See [`NodeFacts::detail`].
+    Detail(Detail),
+    /// See [`NodeFacts::busy`].
+    Busy(Option<Arc<BusyView>>),
+    /// See [`NodeFacts::alerts`].
+    Alerts(Option<Arc<Alerts>>),
+    /// See [`NodeFacts::flags`].
     Flags(NodeFlags),
 }
 
@@ -69,13 +75,13 @@ pub enum NodeField {
 #[derive(Clone, Debug, PartialEq)]
 pub enum TreeUpdate {
     /// The next batch.
-    Delta(Arc<TreeDelta>),
+    Delta(TreeDelta),
     /// Batches were missed; take a new snapshot.
     Reset,
 }
 
 /// The fields in which `new` differs from `old`. Counters are not among them: they are read, not followed.
-pub(crate) fn diff(old: &NodeView, new: &NodeView) -> Vec<NodeField> {
+pub(crate) fn diff(old: &NodeFacts, new: &NodeFacts) -> Vec<NodeField> {
     let mut fields = Vec::new();
     let mut note = |differs: bool, field: &dyn Fn() -> NodeField| {
         if differs {
@@ -96,11 +102,12 @@ pub(crate) fn diff(old: &NodeView, new: &NodeView) -> Vec<NodeField> {
     note(old.label != new.label, &|| NodeField::Label(new.label.clone()));
     note(old.detail != new.detail, &|| NodeField::Detail(new.detail.clone()));
     note(old.busy != new.busy, &|| NodeField::Busy(new.busy.clone()));
+    note(old.alerts != new.alerts, &|| NodeField::Alerts(new.alerts.clone()));
     note(old.flags != new.flags, &|| NodeField::Flags(new.flags));
     fields
 }
 
-impl NodeView {
+impl NodeFacts {
     /// Sets a field to its new value.
     pub fn set(&mut self, field: NodeField) {
         match field {
@@ -116,8 +123,29 @@ impl NodeView {
             NodeField::Label(label) => self.label = label,
             NodeField::Detail(detail) => self.detail = detail,
             NodeField::Busy(busy) => self.busy = busy,
+            NodeField::Alerts(alerts) => self.alerts = alerts,
             NodeField::Flags(flags) => self.flags = flags,
         }
+    }
+}
+
+/// Puts a later change of a node on top of an earlier one. What comes out holds whether or not the earlier one was
+/// applied before.
+pub(crate) fn merge(earlier: &mut TreeOp, later: TreeOp) {
+    match (earlier, later) {
+        (TreeOp::Add(facts), TreeOp::Patch { fields, .. }) => {
+            let facts = Arc::make_mut(facts);
+            fields.into_iter().for_each(|field| facts.set(field));
+        }
+        (TreeOp::Patch { fields: before, .. }, TreeOp::Patch { fields, .. }) => {
+            for field in fields {
+                match before.iter_mut().find(|old| discriminant(*old) == discriminant(&field)) {
+                    Some(old) => *old = field,
+                    None => before.push(field),
+                }
+            }
+        }
+        (earlier, later) => *earlier = later,
     }
 }
 
@@ -125,62 +153,18 @@ impl NodeView {
 pub fn apply(nodes: &mut BTreeMap<u64, NodeView>, delta: &TreeDelta) {
     for op in &delta.ops {
         match op {
-            TreeOp::Add(node) => {
-                nodes.insert(node.id, NodeView::clone(node));
+            TreeOp::Add(facts) => {
+                nodes.insert(facts.id, NodeView::from(Arc::clone(facts)));
             }
             TreeOp::Remove(id) => {
                 nodes.remove(id);
             }
             TreeOp::Patch { id, fields } => {
                 if let Some(node) = nodes.get_mut(id) {
-                    for field in fields {
-                        node.set(field.clone());
-                    }
+                    let facts = Arc::make_mut(&mut node.facts);
+                    fields.iter().for_each(|field| facts.set(field.clone()));
                 }
             }
-        }
-    }
-}
-
-/// Follows the tree. Bounded: a follower that is too slow is told to start over.
-#[derive(Debug)]
-pub struct TreeSubscription {
-    pub(crate) backlog: std::collections::VecDeque<Arc<TreeDelta>>,
-    pub(crate) missed: bool,
-    pub(crate) deltas: broadcast::Receiver<Arc<TreeDelta>>,
-    pub(crate) epoch: u64,
-    pub(crate) seq: u64,
-}
-
-impl TreeSubscription {
-    /// Which life of the store this follows.
-    #[must_use]
-    pub fn epoch(&self) -> u64 {
-        self.epoch
-    }
-
-    /// The number of the batch this starts after.
-    #[must_use]
-    pub fn seq(&self) -> u64 {
-        self.seq
-    }
-
-    /// The next batch, or the news that batches were missed. After a reset, batches up to the new snapshot's number
-    /// may still come and are to be skipped. `None` when the store is gone.
-    pub async fn next(&mut self) -> Option<TreeUpdate> {
-        if std::mem::take(&mut self.missed) {
-            return Some(TreeUpdate::Reset);
-        }
-        if let Some(delta) = self.backlog.pop_front() {
-            return Some(TreeUpdate::Delta(delta));
-        }
-        match self.deltas.recv().await {
-            Ok(delta) => Some(TreeUpdate::Delta(delta)),
-            Err(RecvError::Lagged(_)) => {
-                self.deltas = self.deltas.resubscribe();
-                Some(TreeUpdate::Reset)
-            }
-            Err(RecvError::Closed) => None,
         }
     }
 }

@@ -1,15 +1,16 @@
 //! A node as the store keeps it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::child_spec::{ChildKind, ChildSpec};
+use crate::child_spec::{ChildKind, ChildSpec, Redaction};
 use crate::path::{ActorPath, ChildId};
 use crate::supervisor::SupervisorSlot;
 use crate::telemetry::meter::Meter;
 use crate::tree::soft::Soft;
-use crate::tree::{MailboxView, NodeFlags, NodeMetrics, NodeState, NodeView};
+use crate::tree::redact::Veil;
+use crate::tree::{MailboxView, NodeFacts, NodeFlags, NodeMetrics, NodeState, NodeView};
 
 /// A node's number.
 pub(crate) type NodeId = u64;
@@ -18,13 +19,15 @@ pub(crate) type NodeId = u64;
 pub(crate) type Controller = (SupervisorSlot, ChildId, bool);
 
 pub(super) struct Node {
-    pub(super) view: NodeView,
-    /// As followers know it.
-    pub(super) published: Option<NodeView>,
+    pub(super) view: Arc<NodeFacts>,
+    /// As followers know it; the same as the view while nothing has changed.
+    pub(super) published: Option<Arc<NodeFacts>>,
     pub(super) children: BTreeSet<NodeId>,
     pub(super) soft: Arc<Soft>,
     pub(super) meter: Option<Arc<Meter>>,
     pub(super) controller: Option<Controller>,
+    /// By which it is known in the graph of who waits for whom.
+    pub(super) wait_id: Option<u64>,
 }
 
 /// A node to be.
@@ -49,15 +52,24 @@ pub(crate) struct ChildState {
 }
 
 impl Node {
+    /// As it is now, whether or not followers know.
     pub(super) fn measured(&self) -> NodeView {
-        let mut view = self.view.clone();
-        if let Some(metrics) = self.metrics() {
-            view.mailbox = Some(metrics.mailbox);
-            view.handled = metrics.handled;
-            view.failed = metrics.failed;
-            view.in_hand = metrics.in_hand;
+        let mut view = Arc::clone(&self.view);
+        let (detail, busy) = self.soft.peek();
+        if view.detail != detail || view.busy != busy {
+            let facts = Arc::make_mut(&mut view);
+            (facts.detail, facts.busy) = (detail, busy);
         }
-        view
+        NodeView::measured(view, self.metrics())
+    }
+
+    /// Brings into the view what the actor shows of itself.
+    pub(super) fn take_up_soft(&mut self) {
+        let (detail, busy) = self.soft.read();
+        if self.view.detail != detail || self.view.busy != busy {
+            let facts = Arc::make_mut(&mut self.view);
+            (facts.detail, facts.busy) = (detail, busy);
+        }
     }
 
     pub(super) fn metrics(&self) -> Option<NodeMetrics> {
@@ -79,14 +91,15 @@ impl NewNode<'_> {
         NewNode { parent: None, path, name: id, spec: None, meter: None, controller: None }
     }
 
-    pub(super) fn view(&self, id: NodeId) -> NodeView {
-        NodeView {
+    pub(super) fn facts(&self, id: NodeId, redaction: Redaction, veil: Option<Arc<Veil>>) -> NodeFacts {
+        NodeFacts {
             id,
             parent: self.parent,
             path: self.path.clone(),
-            name: self.name.to_string(),
-            kind: self.spec.map_or("root", |spec| spec.kind),
+            name: self.name.clone(),
+            kind: self.kind(),
             is_supervisor: self.spec.is_none_or(|spec| spec.child_kind == ChildKind::Supervisor),
+            redaction,
             state: NodeState::Starting,
             incarnation: 0,
             started_at: None,
@@ -97,19 +110,21 @@ impl NewNode<'_> {
             restart: self.spec.map(|spec| spec.restart),
             strategy: None,
             intensity: None,
-            label: self.spec.and_then(|spec| spec.label.as_deref()).map(str::to_owned),
-            detail: BTreeMap::new(),
+            label: self.spec.and_then(|spec| spec.label.clone()),
+            detail: Default::default(),
             busy: None,
-            mailbox: None,
-            handled: 0,
-            failed: 0,
-            in_hand: None,
+            alerts: None,
             flags: NodeFlags {
                 significant: self.spec.is_some_and(|spec| spec.significant),
                 suspended: false,
                 worker_child: self.controller.as_ref().is_some_and(|(_, _, nursery)| *nursery),
                 isolated: self.spec.is_some_and(|spec| spec.policy().isolated()),
             },
+            veil,
         }
+    }
+
+    pub(super) fn kind(&self) -> &'static str {
+        self.spec.map_or("root", |spec| spec.kind)
     }
 }

@@ -1,11 +1,10 @@
 //! What an actor shows of itself. Written by the actor, bounded, read when the tree is looked at.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::text::cut;
-use crate::tree::BusyView;
+use crate::tree::{BusyView, Detail};
 
 /// Longest value shown.
 const MAX_VALUE: usize = 256;
@@ -23,8 +22,8 @@ pub(crate) struct Soft {
 
 #[derive(Debug, Default)]
 struct Data {
-    detail: BTreeMap<&'static str, String>,
-    busy: Option<BusyView>,
+    detail: Detail,
+    busy: Option<Arc<BusyView>>,
 }
 
 impl Soft {
@@ -35,13 +34,13 @@ impl Soft {
         if data.detail.get(key) == Some(&value) || (data.detail.len() >= MAX_FACTS && !data.detail.contains_key(key)) {
             return false;
         }
-        data.detail.insert(key, value);
+        data.detail.set(key, value);
         self.note()
     }
 
     /// True if the store has to be told.
     pub(crate) fn clear_detail(&self, key: &'static str) -> bool {
-        self.lock().detail.remove(key).is_some() && self.note()
+        self.lock().detail.unset(key) && self.note()
     }
 
     /// True if the store has to be told.
@@ -53,7 +52,7 @@ impl Soft {
         self.busy_flag.store(what.is_some(), Ordering::Relaxed);
         data.busy = what.map(|mut what| {
             cut(&mut what, MAX_VALUE);
-            BusyView { what, since: now }
+            Arc::new(BusyView { what, since: now })
         });
         self.note()
     }
@@ -63,14 +62,14 @@ impl Soft {
     }
 
     /// Reads it and expects to be told of the next change.
-    pub(crate) fn read(&self) -> (BTreeMap<&'static str, String>, Option<BusyView>) {
+    pub(crate) fn read(&self) -> (Detail, Option<Arc<BusyView>>) {
         self.noted.store(false, Ordering::SeqCst);
         let data = self.lock();
         (data.detail.clone(), data.busy.clone())
     }
 
     /// Reads it without marking it as seen.
-    pub(crate) fn peek(&self) -> (BTreeMap<&'static str, String>, Option<BusyView>) {
+    pub(crate) fn peek(&self) -> (Detail, Option<Arc<BusyView>>) {
         let data = self.lock();
         (data.detail.clone(), data.busy.clone())
     }

@@ -1,12 +1,13 @@
 //! What is shown of a node.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::child_spec::{Restart, Strategy};
 use crate::exit::ExitClass;
 use crate::machine::Handling;
-use crate::path::ActorPath;
 
 /// What a node is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +62,24 @@ impl NodeState {
             Self::Failed => "failed",
             Self::Suspended => "suspended",
             Self::Zombie => "zombie",
+        }
+    }
+
+    /// How much it asks for somebody's attention; the highest is the worst.
+    #[must_use]
+    pub fn severity(&self) -> u8 {
+        match self {
+            Self::Running => 0,
+            Self::Ignored => 1,
+            Self::Exited => 2,
+            Self::Starting => 3,
+            Self::Stopping => 4,
+            Self::Suspended => 5,
+            Self::Restarting => 6,
+            Self::BackingOff { .. } => 7,
+            Self::CoolingDown { .. } => 8,
+            Self::Failed => 9,
+            Self::Zombie => 10,
         }
     }
 }
@@ -141,79 +160,83 @@ pub struct NodeFlags {
     pub isolated: bool,
 }
 
-/// A node of the tree.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NodeView {
-    /// Its number; never used twice.
-    pub id: u64,
-    /// The number of its parent; the root has none.
-    pub parent: Option<u64>,
-    /// Where it stands.
-    pub path: ActorPath,
-    /// Its id under its parent.
-    pub name: String,
-    /// What sort of thing it is.
-    pub kind: &'static str,
-    /// Whether it supervises others.
-    pub is_supervisor: bool,
-    /// What it is doing.
-    pub state: NodeState,
-    /// The current or last incarnation; 0 before the first start.
-    pub incarnation: u64,
-    /// When this incarnation came up, in epoch milliseconds.
-    pub started_at: Option<i64>,
-    /// Automatic restarts so far.
-    pub restarts: u64,
-    /// Retries in a row.
-    pub attempt: u32,
-    /// How many there will be at most.
-    pub max_attempts: Option<u32>,
-    /// How the last incarnation ended.
-    pub last_exit: Option<ExitRecord>,
-    /// Its restart type; the root has none.
-    pub restart: Option<Restart>,
-    /// The strategy of a supervisor.
-    pub strategy: Option<Strategy>,
-    /// The restart intensity of a supervisor.
-    pub intensity: Option<IntensityView>,
-    /// A name for people.
-    pub label: Option<String>,
-    /// What it shows of itself.
-    pub detail: BTreeMap<&'static str, String>,
-    /// What it says it is busy with.
-    pub busy: Option<BusyView>,
-    /// Its mailbox; a supervisor shows none.
-    pub mailbox: Option<MailboxView>,
-    /// Messages handled over all incarnations.
-    pub handled: u64,
-    /// Those among them that ended an incarnation.
-    pub failed: u64,
-    /// How long the message in hand has been worked on.
-    pub in_hand: Option<Duration>,
-    /// Switches.
-    pub flags: NodeFlags,
+/// How full a mailbox is, by the limits of the watchdog.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MailboxLevel {
+    /// Below the first limit.
+    #[default]
+    Normal,
+    /// At or above the first limit.
+    High,
+    /// At or above the second limit.
+    Critical,
 }
 
-/// Which nodes to show. The default is all.
-#[derive(Clone, Debug, Default)]
-pub struct Query {
-    /// Only this node and what is below it.
-    pub root: Option<ActorPath>,
-    /// Only this many levels below the root; 0 = the root alone.
-    pub depth: Option<usize>,
-    /// At most this many nodes, parents before children, in start order.
-    pub limit: Option<usize>,
+impl MailboxLevel {
+    /// The name used in logs and on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Normal => "normal",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
 }
 
-/// The tree at one moment.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Snapshot {
-    /// Which life of the store this is; numbers of another life mean nothing here.
-    pub epoch: u64,
-    /// The number of the last batch that is in it.
-    pub seq: u64,
-    /// When it was taken, in epoch milliseconds.
-    pub at: i64,
-    /// The nodes, parents before children, in start order.
-    pub nodes: Vec<NodeView>,
+/// What the watchdog found to be wrong with a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Alerts {
+    /// Since when its handler is busy with one message, in epoch milliseconds, if that is too long.
+    pub slow_handler: Option<i64>,
+    /// How full its mailbox is.
+    pub mailbox: MailboxLevel,
+    /// The nodes it has been waiting for, for too long.
+    pub waits_for: Vec<u64>,
+}
+
+impl Alerts {
+    /// True if nothing is wrong.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What a node shows of itself, by key. Clones share it; an empty one holds no memory.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Detail(Option<Arc<BTreeMap<&'static str, String>>>);
+
+impl Detail {
+    pub(crate) fn set(&mut self, key: &'static str, value: String) {
+        Arc::make_mut(self.0.get_or_insert_default()).insert(key, value);
+    }
+
+    /// True if there was something to take away.
+    pub(crate) fn unset(&mut self, key: &'static str) -> bool {
+        if !self.contains_key(key) {
+            return false;
+        }
+        if self.len() == 1 {
+            self.0 = None;
+        } else if let Some(facts) = &mut self.0 {
+            Arc::make_mut(facts).remove(key);
+        }
+        true
+    }
+}
+
+impl Deref for Detail {
+    type Target = BTreeMap<&'static str, String>;
+
+    fn deref(&self) -> &Self::Target {
+        static NOTHING: BTreeMap<&'static str, String> = BTreeMap::new();
+        self.0.as_deref().unwrap_or(&NOTHING)
+    }
+}
+
+impl fmt::Debug for Detail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
 }
