@@ -273,7 +273,7 @@ async fn an_actor_that_panics_comes_back_and_shows_where_it_happened() {
     page.wait_for(&format!("document.querySelector('{session} .state').textContent === 'running'")).await;
 
     let nodes = gateway.running.tree.snapshot(&Query::default()).nodes;
-    let path = nodes.into_iter().find(|node| node.name == "agent:main:panics").unwrap().path;
+    let path = nodes.into_iter().find(|node| node.name == "agent:main:panics").unwrap().path.clone();
     inject(path, Fault::Panic).unwrap();
     say(&mut page, "two").await;
     answered(&mut page, "You said: two").await;

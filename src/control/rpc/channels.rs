@@ -53,11 +53,11 @@ pub(super) type Accounts = BTreeMap<String, Vec<ChannelAccount>>;
 /// All accounts of all configured channels: what the configuration wants, and how each is.
 pub(super) fn accounts(services: &Services) -> Accounts {
     let config = services.domain.config.current();
-    let below = Query { root: Some(ActorPath::parse(CHANNELS)), depth: Some(1), limit: None };
+    let below = Query { root: Some(ActorPath::parse(CHANNELS)), depth: Some(1), ..Query::default() };
     let nodes = services.tree.snapshot(&below).nodes;
     let mut accounts = Accounts::new();
     for setup in registry::accounts(&config.config) {
-        let node = nodes.iter().find(|node| node.name == setup.child_id());
+        let node = nodes.iter().find(|node| node.name == *setup.child_id());
         let row = row(services, &setup, node);
         accounts.entry(setup.channel.to_string()).or_default().push(row);
     }

@@ -1,11 +1,12 @@
 //! `tree.snapshot`, `tree.subscribe`, `tree.get`, `tree.history`, `tree.act`: the running tree, seen and acted on.
 
+mod ask;
 mod pump;
 mod wire;
 
 use futures_util::FutureExt as _;
 use serde_json::json;
-use supervision::tree::{ActError, Action, Query};
+use supervision::tree::{ActError, Action, TreeReader, Viewer};
 use supervision::{ActorPath, TreeStore};
 
 use super::{Answer, Call, Handled, Method};
@@ -26,14 +27,22 @@ pub const METHODS: &[Method] = &[
     Method::new("tree.act", Scope::Admin, ActParams::SHAPE, act),
 ];
 
+/// The tree as the caller may see it: names of sessions and accounts are for administrators.
+fn reader(call: &Call) -> TreeReader {
+    call.services.tree.seen_by(Viewer { personal: call.conn.holds(Scope::Admin) })
+}
+
 fn snapshot(call: Call) -> Handled {
     async move {
-        let snapshot = call.services.tree.snapshot(&Query::default());
+        let query = ask::query(call.parse()?);
+        let snapshot = reader(&call).snapshot_yielding(&query).await;
         Ok(Answer::One(json!(SnapshotResult {
             epoch: snapshot.epoch,
             seq: snapshot.seq,
             ts: snapshot.at,
             nodes: snapshot.nodes.iter().map(wire::node).collect(),
+            summaries: snapshot.summaries.iter().map(wire::summary).collect(),
+            next: snapshot.next,
         })))
     }
     .boxed()
@@ -41,9 +50,11 @@ fn snapshot(call: Call) -> Handled {
 
 fn subscribe(call: Call) -> Handled {
     async move {
-        let subscription = call.services.tree.subscribe();
+        let (view, from) = ask::view(call.parse()?);
+        let reader = reader(&call);
+        let subscription = reader.subscribe(view, from);
         let first = SubscribeResult { subscribed: true, epoch: subscription.epoch(), seq: subscription.seq() };
-        let pump = pump::run(call.services.tree.clone(), subscription, call.conn);
+        let pump = pump::run(reader, subscription, call.conn);
         Ok(Answer::Subscription { first: json!(first), key: "tree", pump: pump.boxed() })
     }
     .boxed()
@@ -51,11 +62,13 @@ fn subscribe(call: Call) -> Handled {
 
 fn get(call: Call) -> Handled {
     async move {
-        let GetParams { path } = call.parse()?;
-        let (tree, path) = (&call.services.tree, ActorPath::parse(&path));
+        let GetParams { path, after, limit } = call.parse()?;
+        let (tree, path) = (reader(&call), ActorPath::parse(&path));
         let node = tree.node(&path).ok_or_else(|| not_there(&path))?;
-        let children = tree.children(&path).iter().map(wire::node).collect();
-        Ok(Answer::One(json!(GetResult { node: wire::node(&node), children })))
+        let size = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        let (children, next) = tree.children_page(&path, after, size);
+        let children = children.iter().map(wire::node).collect();
+        Ok(Answer::One(json!(GetResult { node: wire::node(&node), children, next })))
     }
     .boxed()
 }
@@ -63,7 +76,7 @@ fn get(call: Call) -> Handled {
 fn history(call: Call) -> Handled {
     async move {
         let HistoryParams { path: text } = call.parse()?;
-        let (tree, path) = (&call.services.tree, ActorPath::parse(&text));
+        let (tree, path) = (reader(&call), ActorPath::parse(&text));
         let exits = tree.history(&path);
         if exits.is_empty() && tree.node(&path).is_none() {
             return Err(not_there(&path));

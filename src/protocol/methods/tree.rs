@@ -1,7 +1,8 @@
 //! The supervision tree: `tree.snapshot`, `tree.subscribe`, `tree.get`, `tree.history`, `tree.act`, event `tree.delta`.
 //!
 //! These are this gateway's own. A client takes a snapshot or subscribes, then applies each delta whose `seq` is one
-//! more than the last; after any other, or one with `reset`, it takes a new snapshot.
+//! more than the last; after any other, or one with `reset`, it takes a new snapshot. Who follows a part of the tree goes by
+//! `prevSeq` instead, see [`TreeDelta`].
 
 use std::collections::BTreeMap;
 
@@ -10,23 +11,9 @@ use serde::{Deserialize, Serialize};
 use super::params;
 use crate::protocol::schema::{NAME, Object, Schema};
 
-/// No parameters: `tree.snapshot`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SnapshotParams {}
-params!(SnapshotParams, "tree.snapshot", Object::closed(&[], &[]));
+mod ask;
 
-/// No parameters: `tree.subscribe`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SubscribeParams {}
-params!(SubscribeParams, "tree.subscribe", Object::closed(&[], &[]));
-
-/// One actor by its path: `tree.get`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GetParams {
-    /// Path as shown, `root/core/…`.
-    pub path: String,
-}
-params!(GetParams, "tree.get", Object::closed(&["path"], &[("path", NAME)]));
+pub use ask::{ChildrenSummary, GetParams, SnapshotParams, SubscribeParams, SummariseParams, TopBy};
 
 /// One actor by its path: `tree.history`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,6 +109,23 @@ pub enum NodeState {
     Zombie,
 }
 
+impl NodeState {
+    /// Their names on the wire.
+    pub const NAMES: &'static [&'static str] = &[
+        "starting",
+        "running",
+        "stopping",
+        "restarting",
+        "backing_off",
+        "cooling_down",
+        "ignored",
+        "exited",
+        "failed",
+        "suspended",
+        "zombie",
+    ];
+}
+
 /// How an actor ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExitView {
@@ -175,6 +179,21 @@ pub struct MailboxView {
     /// How long the oldest has waited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oldest_ms: Option<u64>,
+}
+
+/// What is wrong with an actor that is up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AlertsView {
+    /// Since when it works on one message, epoch milliseconds, if that is too long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slow_since_ms: Option<i64>,
+    /// `high` or `critical`, when its mailbox is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mailbox: Option<String>,
+    /// Ids of the actors it has waited for, for too long.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waits_for: Vec<u64>,
 }
 
 /// One actor.
@@ -242,6 +261,12 @@ pub struct NodeView {
     /// Messages that failed.
     #[serde(default)]
     pub failed: u64,
+    /// It works for one person: its name is one that not everybody may read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub personal: bool,
+    /// What the watchdog found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alerts: Option<AlertsView>,
 }
 
 /// Result of `tree.snapshot`.
@@ -253,8 +278,14 @@ pub struct SnapshotResult {
     pub seq: u64,
     /// When it was taken.
     pub ts: i64,
-    /// All actors.
+    /// The actors.
     pub nodes: Vec<NodeView>,
+    /// What is shown in place of crowded children. Their paths are `closed` in a subscription that goes with this.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub summaries: Vec<ChildrenSummary>,
+    /// If there are more: `after` of the next page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
 }
 
 /// Result of `tree.subscribe`.
@@ -275,6 +306,9 @@ pub struct GetResult {
     pub node: NodeView,
     /// Its children.
     pub children: Vec<NodeView>,
+    /// If there are more: `after` of the next page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
 }
 
 /// Result of `tree.history`.
@@ -330,12 +364,19 @@ pub struct TreeMetric {
 }
 
 /// Payload of event `tree.delta`.
+///
+/// Leads from any number from `prevSeq` to the one before `seq`, to `seq`. For a follower of the whole tree who keeps up,
+/// `prevSeq` is always `seq - 1`; for a follower of a part there is no delta if nothing changed in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct TreeDelta {
     /// Changes with every start of the gateway.
     pub epoch: u64,
-    /// One more than the delta before.
+    /// The number it leads to.
     pub seq: u64,
+    /// The first number it can be applied to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prev_seq: Option<u64>,
     /// Take a new snapshot.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reset: bool,

@@ -86,6 +86,13 @@ impl NodeView {
         }
         view
     }
+
+    /// Its counters, if it has any.
+    #[must_use]
+    pub fn metrics(&self) -> Option<NodeMetrics> {
+        let (handled, failed, in_hand) = (self.handled, self.failed, self.in_hand);
+        Some(NodeMetrics { id: self.facts.id, mailbox: self.mailbox?, handled, failed, in_hand })
+    }
 }
 
 impl From<Arc<NodeFacts>> for NodeView {

@@ -127,6 +127,15 @@ impl TreeReader {
         inner.history.get(path).filter(public).map(read).unwrap_or_default()
     }
 
+    /// Counters of the nodes in `view` that have any, and of no others.
+    #[must_use]
+    pub fn view_metrics(&self, view: &View) -> Vec<NodeMetrics> {
+        if view.is_whole() {
+            return self.store.all_metrics();
+        }
+        self.snapshot(&view.clone().into()).nodes.iter().filter_map(NodeView::metrics).collect()
+    }
+
     /// Counters of some nodes, for followers that show them.
     #[must_use]
     pub fn metrics(&self, ids: &[u64]) -> Vec<NodeMetrics> {

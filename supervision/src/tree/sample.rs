@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::tree::{Query, TreeReader, View};
+use crate::tree::{TreeReader, View};
 
 /// Counters of several nodes at one moment: the same row of each column belongs to one node.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -26,7 +26,7 @@ pub struct MetricColumns {
 #[derive(Debug)]
 pub struct Sampler {
     reader: TreeReader,
-    query: Query,
+    view: View,
     before: HashMap<u64, u64>,
     at: Option<Instant>,
 }
@@ -35,7 +35,7 @@ impl TreeReader {
     /// Reads the counters of the nodes in `view`, and of no others.
     #[must_use]
     pub fn sampler(&self, view: View) -> Sampler {
-        Sampler { reader: self.clone(), query: view.into(), before: HashMap::new(), at: None }
+        Sampler { reader: self.clone(), view, before: HashMap::new(), at: None }
     }
 }
 
@@ -46,8 +46,7 @@ impl Sampler {
         let since = self.at.replace(now).map(|at| now.saturating_duration_since(at).as_secs_f64());
         let mut columns = MetricColumns::default();
         let mut handled = HashMap::new();
-        for node in self.reader.snapshot(&self.query).nodes {
-            let Some(mailbox) = node.mailbox else { continue };
+        for node in self.reader.view_metrics(&self.view) {
             let rate = match (since, self.before.get(&node.id)) {
                 (Some(since), Some(before)) if since > 0.0 => {
                     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
@@ -58,8 +57,8 @@ impl Sampler {
             };
             handled.insert(node.id, node.handled);
             columns.ids.push(node.id);
-            columns.depth.push(mailbox.depth);
-            columns.oldest.push(mailbox.oldest);
+            columns.depth.push(node.mailbox.depth);
+            columns.oldest.push(node.mailbox.oldest);
             columns.rate.push(rate);
             columns.busy.push(node.in_hand);
         }

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use supervision::TreeStore;
-use supervision::tree::{TreeOp, TreeSubscription, TreeUpdate};
+use supervision::tree::{TreeOp, TreeReader, TreeSubscription, TreeUpdate, View};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::wire;
@@ -18,8 +17,13 @@ use crate::protocol::methods::tree::{TreeDelta, TreeMetric};
 const SAMPLE: Duration = Duration::from_secs(1);
 
 /// Runs until the tree or the connection is gone.
-pub(super) async fn run(tree: TreeStore, mut subscription: TreeSubscription, conn: Arc<ConnContext>) {
-    let mut follower = Follower { epoch: subscription.epoch(), seq: subscription.seq(), known: HashMap::new() };
+pub(super) async fn run(tree: TreeReader, mut subscription: TreeSubscription, conn: Arc<ConnContext>) {
+    let mut follower = Follower {
+        epoch: subscription.epoch(),
+        seq: subscription.seq(),
+        view: subscription.view().clone(),
+        known: HashMap::new(),
+    };
     follower.changed_counters(&tree);
     let mut sample = interval_at(Instant::now() + SAMPLE, SAMPLE);
     sample.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -42,6 +46,7 @@ pub(super) async fn run(tree: TreeStore, mut subscription: TreeSubscription, con
 struct Follower {
     epoch: u64,
     seq: u64,
+    view: View,
     known: HashMap<u64, TreeMetric>,
 }
 
@@ -52,13 +57,14 @@ impl Follower {
                 self.seq = delta.seq;
                 // A node that is new has no counters yet, and those sent before it was known were for nobody.
                 for op in &delta.ops {
-                    if let TreeOp::Add(node) = op {
-                        self.known.remove(&node.id);
+                    if let TreeOp::Add(facts) = op {
+                        self.known.remove(&facts.id);
                     }
                 }
                 let delta = TreeDelta {
                     epoch: self.epoch,
                     seq: delta.seq,
+                    prev_seq: Some(delta.prev),
                     reset: false,
                     ops: delta.ops.iter().map(wire::op).collect(),
                     metrics: None,
@@ -73,13 +79,13 @@ impl Follower {
     }
 
     /// Counters carry no number of their own: they are about the picture as it is.
-    fn counters(&mut self, tree: &TreeStore, conn: &ConnContext) -> bool {
+    fn counters(&mut self, tree: &TreeReader, conn: &ConnContext) -> bool {
         let metrics = self.changed_counters(tree);
         metrics.is_empty() || conn.offer_event(event::TREE_DELTA, self.say(&json!({ "metrics": metrics })))
     }
 
-    fn changed_counters(&mut self, tree: &TreeStore) -> Vec<TreeMetric> {
-        let now: Vec<TreeMetric> = tree.all_metrics().iter().map(wire::metric).collect();
+    fn changed_counters(&mut self, tree: &TreeReader) -> Vec<TreeMetric> {
+        let now: Vec<TreeMetric> = tree.view_metrics(&self.view).iter().map(wire::metric).collect();
         let changed = now.iter().filter(|metric| self.known.get(&metric.id) != Some(metric)).copied().collect();
         self.known = now.into_iter().map(|metric| (metric.id, metric)).collect();
         changed

@@ -1,8 +1,12 @@
 //! Nodes and changes of the tree as they travel.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
+use supervision::Redaction;
 use supervision::tree::{
-    BusyView, ExitRecord, IntensityView, MailboxView, NodeField, NodeMetrics, NodeState, NodeView, TreeOp,
+    Alerts, BusyView, ChildrenSummary, ExitRecord, IntensityView, MailboxLevel, MailboxView, NodeField, NodeMetrics,
+    NodeState, NodeView, TreeOp,
 };
 
 use crate::protocol::methods::tree as wire;
@@ -13,7 +17,7 @@ pub(super) fn node(node: &NodeView) -> wire::NodeView {
         id: node.id,
         parent: node.parent,
         path: node.path.to_string(),
-        name: node.name.clone(),
+        name: node.name.to_string(),
         kind: node.kind.to_owned(),
         node_type: if node.is_supervisor { wire::NodeType::Supervisor } else { wire::NodeType::Worker },
         state: state(node.state),
@@ -23,17 +27,35 @@ pub(super) fn node(node: &NodeView) -> wire::NodeView {
         max_attempts: node.max_attempts,
         next_at: next_at(node.state),
         started_at: node.started_at,
-        last_exit: node.last_exit.as_ref().map(exit),
+        last_exit: node.last_exit.as_deref().map(exit),
         restart: node.restart.map(|restart| restart.as_str().to_owned()),
         strategy: node.strategy.map(|strategy| strategy.as_str().to_owned()),
         intensity: node.intensity.map(intensity),
-        label: node.label.clone(),
+        label: node.label.as_deref().map(str::to_owned),
         detail: node.detail.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect(),
-        busy: node.busy.as_ref().map(busy),
+        busy: node.busy.as_deref().map(busy),
         mailbox: node.mailbox.map(mailbox),
         handled: node.handled,
         failed: node.failed,
+        personal: node.redaction == Redaction::Personal,
+        alerts: node.alerts.as_deref().map(alerts),
     }
+}
+
+/// Crowded children.
+pub(super) fn summary(summary: &ChildrenSummary) -> wire::ChildrenSummary {
+    wire::ChildrenSummary {
+        parent: summary.parent,
+        path: summary.path.to_string(),
+        children: summary.children,
+        states: summary.states.iter().map(|(state, count)| ((*state).to_owned(), *count)).collect(),
+        top: summary.top.iter().map(node).collect(),
+    }
+}
+
+fn alerts(alerts: &Alerts) -> wire::AlertsView {
+    let level = (alerts.mailbox != MailboxLevel::Normal).then(|| alerts.mailbox.as_str().to_owned());
+    wire::AlertsView { slow_since_ms: alerts.slow_handler, mailbox: level, waits_for: alerts.waits_for.clone() }
 }
 
 fn state(state: NodeState) -> wire::NodeState {
@@ -116,7 +138,7 @@ pub(super) fn metric(metrics: &NodeMetrics) -> wire::TreeMetric {
 /// One step of a change.
 pub(super) fn op(op: &TreeOp) -> wire::TreeOp {
     match op {
-        TreeOp::Add(added) => wire::TreeOp::Add { node: Box::new(node(added)) },
+        TreeOp::Add(added) => wire::TreeOp::Add { node: Box::new(node(&NodeView::from(Arc::clone(added)))) },
         TreeOp::Remove(id) => wire::TreeOp::Remove { id: *id },
         TreeOp::Patch { id, fields } => wire::TreeOp::Patch { id: *id, fields: patch(fields) },
     }
@@ -139,13 +161,14 @@ fn patch(fields: &[NodeField]) -> Map<String, Value> {
                 put("attempt", json!(attempt));
                 put("maxAttempts", json!(most));
             }
-            NodeField::LastExit(last) => put("lastExit", json!(last.as_ref().map(exit))),
+            NodeField::LastExit(last) => put("lastExit", json!(last.as_deref().map(exit))),
             NodeField::Restart(restart) => put("restart", json!(restart.map(|restart| restart.as_str()))),
             NodeField::Strategy(strategy) => put("strategy", json!(strategy.map(|strategy| strategy.as_str()))),
             NodeField::Intensity(view) => put("intensity", json!(view.map(intensity))),
-            NodeField::Label(label) => put("label", json!(label)),
-            NodeField::Detail(detail) => put("detail", json!(detail)),
-            NodeField::Busy(view) => put("busy", json!(view.as_ref().map(busy))),
+            NodeField::Label(label) => put("label", json!(label.as_deref())),
+            NodeField::Detail(detail) => put("detail", json!(**detail)),
+            NodeField::Busy(view) => put("busy", json!(view.as_deref().map(busy))),
+            NodeField::Alerts(found) => put("alerts", json!(found.as_deref().map(alerts))),
             // Switches are not shown.
             NodeField::Flags(_) => {}
         }
