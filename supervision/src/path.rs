@@ -21,18 +21,6 @@ impl<T: Into<Arc<str>>> From<T> for ChildId {
     }
 }
 
-impl PartialEq<str> for ChildId {
-    fn eq(&self, text: &str) -> bool {
-        &*self.0 == text
-    }
-}
-
-impl PartialEq<&str> for ChildId {
-    fn eq(&self, text: &&str) -> bool {
-        &*self.0 == *text
-    }
-}
-
 impl fmt::Display for ChildId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -210,11 +210,6 @@ impl Shell {
 
     /// A stop has ended. Usually the child's own exit was heard first and this says nothing new.
     pub(crate) fn stopped(&mut self, key: Key, inc: u64, cell: &ActorCell, outcome: StopOutcome) {
-        if outcome != StopOutcome::Gone
-            && let Some(link) = self.links.get(&key)
-        {
-            crate::telemetry::event::stopped_late(&self.shared.tree, link.node.id);
-        }
         let reason = match outcome {
             StopOutcome::Gone => ExitReason::shutdown(SHUTDOWN),
             StopOutcome::Killed => ExitReason::Killed,

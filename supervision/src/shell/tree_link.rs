@@ -6,6 +6,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::path::ActorPath;
+use crate::telemetry::event;
 use crate::tree::{NodeId, Soft, TreeStore};
 
 /// Shared by all supervisors under one root.
@@ -23,6 +24,7 @@ impl TreeShared {
 
     /// Notes who had to be killed.
     pub(crate) fn straggler(&self, path: ActorPath) {
+        event::stopped_late(&self.tree, &path);
         self.stragglers.lock().unwrap_or_else(PoisonError::into_inner).push(path);
     }
 

@@ -197,20 +197,20 @@ impl TelemetryEvent {
 
 /// An incarnation ended and `handling` follows.
 pub(crate) fn ended(path: &ActorPath, incarnation: u64, reason: &ExitReason, handling: Handling, attempt: u32) {
-    let (class, text, next) = (reason.class().as_str(), reason.text(), handling.as_str());
-    let location = reason.location();
+    let (class, next, location) = (reason.class().as_str(), handling.as_str(), reason.location());
+    // The text is made only for those who read it: this runs for every end of every child.
     match handling {
         Handling::Restart | Handling::Backoff | Handling::CoolDown => {
-            tracing::warn!(target: "supervision", %path, incarnation, class, text, location, next, attempt, "child ended");
+            tracing::warn!(target: "supervision", %path, incarnation, class, text = reason.text(), location, next, attempt, "child ended");
         }
         Handling::GaveUp | Handling::Failed | Handling::Escalated => {
-            tracing::error!(target: "supervision", %path, incarnation, class, text, location, next, attempt, "child ended");
+            tracing::error!(target: "supervision", %path, incarnation, class, text = reason.text(), location, next, attempt, "child ended");
         }
         Handling::Ended | Handling::Stopped | Handling::Suspended if reason.is_clean() => {
-            tracing::debug!(target: "supervision", %path, incarnation, class, text, next, "child ended");
+            tracing::debug!(target: "supervision", %path, incarnation, class, text = reason.text(), next, "child ended");
         }
         Handling::Ended | Handling::Stopped | Handling::Suspended => {
-            tracing::warn!(target: "supervision", %path, incarnation, class, text, location, next, "child ended");
+            tracing::warn!(target: "supervision", %path, incarnation, class, text = reason.text(), location, next, "child ended");
         }
     }
 }
@@ -222,7 +222,9 @@ pub(crate) fn meltdown(tree: &TreeStore, node: u64, path: &ActorPath, child: &st
     tree.tell_of(node, |whom| TelemetryEvent::Meltdown { whom, child, restarts });
 }
 
-/// Who stopped too late, and what it took.
-pub(crate) fn stopped_late(tree: &TreeStore, node: u64) {
-    tree.tell_of(node, TelemetryEvent::ShutdownTimeout);
+/// Somebody had to be killed.
+pub(crate) fn stopped_late(tree: &TreeStore, path: &ActorPath) {
+    if let Some(id) = tree.id_at(path) {
+        tree.tell_of(id, TelemetryEvent::ShutdownTimeout);
+    }
 }

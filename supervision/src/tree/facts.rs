@@ -1,5 +1,6 @@
 //! All that is followed of a node. Shared by the store, its batches and everybody who looks: a change makes a new one.
 
+use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +9,48 @@ use crate::child_spec::{Redaction, Restart, Strategy};
 use crate::path::{ActorPath, ChildId};
 use crate::tree::redact::Veil;
 use crate::tree::{Alerts, BusyView, Detail, ExitRecord, IntensityView, MailboxView, NodeFlags, NodeMetrics, NodeState};
+
+/// The last part of a node's path, as it is: the child's id, or a pseudonym.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeName(ChildId);
+
+impl From<ChildId> for NodeName {
+    fn from(id: ChildId) -> Self {
+        Self(id)
+    }
+}
+
+impl Deref for NodeName {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl PartialEq<str> for NodeName {
+    fn eq(&self, text: &str) -> bool {
+        **self == *text
+    }
+}
+
+impl PartialEq<&str> for NodeName {
+    fn eq(&self, text: &&str) -> bool {
+        **self == **text
+    }
+}
+
+impl fmt::Display for NodeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self)
+    }
+}
+
+impl fmt::Debug for NodeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
+}
 
 /// What is known of a node and followed by batches: everything but its counters.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,7 +62,7 @@ pub struct NodeFacts {
     /// Where it stands.
     pub path: ActorPath,
     /// Its id under its parent.
-    pub name: ChildId,
+    pub name: NodeName,
     /// What sort of thing it is.
     pub kind: &'static str,
     /// Whether it supervises others.

@@ -96,7 +96,7 @@ impl NewNode<'_> {
             id,
             parent: self.parent,
             path: self.path.clone(),
-            name: self.name.clone(),
+            name: self.name.clone().into(),
             kind: self.kind(),
             is_supervisor: self.spec.is_none_or(|spec| spec.child_kind == ChildKind::Supervisor),
             redaction,

@@ -50,7 +50,7 @@ impl Viewer {
         let mut seen = NodeFacts::clone(facts);
         if let Some(veil) = seen.veil.take() {
             seen.path = veil.path.clone();
-            seen.name = veil.name.clone();
+            seen.name = veil.name.clone().into();
             if seen.label.is_some() {
                 seen.label = Some(veil.name.as_str().into());
             }

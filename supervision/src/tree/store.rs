@@ -137,6 +137,10 @@ impl TreeStore {
         TreeReader { store: self.clone(), viewer }
     }
 
+    pub(crate) fn id_at(&self, path: &ActorPath) -> Option<NodeId> {
+        self.lock().by_path.get(path).copied()
+    }
+
     pub(crate) fn controller(&self, path: &ActorPath) -> Option<(NodeState, Option<Controller>)> {
         let inner = self.lock();
         let node = inner.nodes.get(inner.by_path.get(path)?)?;
