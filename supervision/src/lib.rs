@@ -42,6 +42,7 @@ mod registry;
 mod scope;
 mod shell;
 mod supervisor;
+mod sync;
 mod task_child;
 mod telemetry;
 mod template;
@@ -64,7 +65,7 @@ pub use dynamic::DynamicOptions;
 pub use exit::{ActorResult, BoxError, Exit, ExitClass, ExitReason, PanicInfo};
 pub use incarnation::{ActorId, Incarnation, NotLinked, StartInfo, Started};
 pub use machine::Handling;
-pub use mailbox::{Mailbox, Overflow, StableQueue};
+pub use mailbox::{Feeder, Mailbox, Overflow, StableQueue};
 pub use partition::PartitionSlot;
 pub use path::{ActorPath, ChildId};
 pub use registry::{Directory, DirectoryError, DirectoryOptions, DirectoryParent, Undelivered};
@@ -85,8 +86,8 @@ pub mod prelude {
     pub use crate::{
         Actor, ActorPath, ActorResult, Address, BackoffPolicy, BoxError, Budget, CallError, CancellationToken,
         CastError, Checkpoint, ChildExit, ChildId, ChildSpec, Ctx, Directory, DirectoryOptions, DynamicOptions,
-        Exhausted, Exit, ExitReason, Intensity, Jitter, Mailbox, PartitionSlot, Reply, Reporter, ResetRule, Restart,
-        Shutdown, Slot, StableQueue, StartCtx, StopMode, Strategy, Supervisor, SupervisorHandle, SupervisorSlot,
-        SupervisorSpec, TaskCtx, Timer, TreeStore,
+        Exhausted, Exit, ExitReason, Feeder, Intensity, Jitter, Mailbox, PartitionSlot, Reply, Reporter, ResetRule,
+        Restart, Shutdown, Slot, StableQueue, StartCtx, StopMode, Strategy, Supervisor, SupervisorHandle,
+        SupervisorSlot, SupervisorSpec, TaskCtx, Timer, TreeStore,
     };
 }

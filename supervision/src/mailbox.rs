@@ -3,12 +3,20 @@
 use std::fmt;
 
 pub(crate) mod admission;
+mod books;
 mod dead_letters;
 pub(crate) mod envelope;
+mod feeder;
+mod lane;
+mod quarantine;
 mod stable_queue;
 
+pub use books::{InHand, Recovered};
 pub use dead_letters::{DeadLetter, DeadLetterCause, DeadLetters};
-pub use stable_queue::{Full, InHand, ItemId, Lane, Quarantined, Recovered, StableQueue, StableQueueOptions};
+pub use feeder::Feeder;
+pub use lane::{Depth, ItemId, Lane, LanePolicy};
+pub use quarantine::{Quarantined, ReleaseError};
+pub use stable_queue::{Full, Pushed, StableQueue, StableQueueOptions};
 
 /// How many messages an actor may have waiting, the one in hand included, and what happens to one more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +26,9 @@ pub struct Mailbox {
 }
 
 /// What happens when a mailbox is full.
+///
+/// Dropping the oldest message or merging messages needs a queue that can be reached into, which a mailbox cannot: that
+/// is [`StableQueue`], with [`LanePolicy::DropOldest`] and [`StableQueue::push_coalesce`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overflow {
     /// The sender is told at once.

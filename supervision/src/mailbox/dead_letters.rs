@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How many are kept.
 const KEPT: usize = 1000;
@@ -16,6 +18,10 @@ pub enum DeadLetterCause {
     Expired,
     /// It crashed its actor too often.
     Quarantined,
+    /// A newer one took its room.
+    Dropped,
+    /// It was given up after it had been set aside.
+    Discarded,
 }
 
 /// Something that was not delivered.
