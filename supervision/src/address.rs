@@ -61,6 +61,8 @@ pub(crate) trait SlotHooks<M>: Send + Sync {
     fn published(&self);
     /// The live incarnation ended.
     fn exited(&self, reason: &ExitReason);
+    /// Its place is free.
+    fn vacated(&self);
 }
 
 /// The place a live incarnation is published in.
@@ -178,6 +180,9 @@ impl<M: Send + 'static> ErasedSlot for SlotInner<M> {
             hooks.exited(reason);
         }
         self.live.store(None);
+        if let Some(hooks) = self.hooks.get() {
+            hooks.vacated();
+        }
         self.published.notify_waiters();
     }
 

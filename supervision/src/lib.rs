@@ -68,7 +68,9 @@ pub use machine::Handling;
 pub use mailbox::{Feeder, Mailbox, Overflow, StableQueue};
 pub use partition::PartitionSlot;
 pub use path::{ActorPath, ChildId};
-pub use registry::{Directory, DirectoryError, DirectoryOptions, DirectoryParent, Undelivered};
+pub use registry::{
+    Directory, DirectoryError, DirectoryOptions, DirectoryParent, LocalOnly, NodeName, Place, Placement, Undelivered,
+};
 pub use shell::HandlerTimeout;
 pub use supervisor::{
     AdminError, ChildCount, ChildInfo, Init, ReconfigureOptions, ReconfigureReport, ShutdownReport, StartError,

@@ -7,26 +7,24 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::address::{Live, Slot};
+use crate::address::Slot;
 use crate::call::{CallError, Reply, WaitEdge};
 use crate::child_spec::ChildSpec;
 use crate::mailbox::admission::Refused;
 use crate::mailbox::{DeadLetter, DeadLetterCause, DeadLetters};
-use crate::registry::entry::{Entry, EntryHooks, Reviving};
-use crate::registry::{DirectoryError, DirectoryOptions, DirectoryParent, Undelivered};
-use crate::scope::spawn;
-use crate::supervisor::AdminError;
+use crate::registry::entry::{Entry, EntryHooks};
+use crate::registry::roster::Roster;
+use crate::registry::{DirectoryError, DirectoryOptions, DirectoryParent, LocalOnly, Place, Placement, Undelivered};
 
 /// Over how many locks the keys are spread.
 const SHARDS: usize = 16;
 /// How often a message is tried again after the actor it was meant for turned out to be ending.
-const TRIES: usize = 16;
+pub(super) const TRIES: usize = 16;
 
 /// Makes the spec of a key's actor.
 type Template<K, M> = Box<dyn Fn(&K, &Slot<M>) -> ChildSpec + Send + Sync>;
@@ -34,13 +32,14 @@ type Shard<K, M> = Mutex<HashMap<K, Arc<Entry<M>>>>;
 
 pub(super) struct DirectoryInner<K, M: Send + 'static> {
     pub(super) options: DirectoryOptions,
-    parent: DirectoryParent,
-    template: Template<K, M>,
+    pub(super) parent: DirectoryParent,
+    pub(super) template: Template<K, M>,
+    placement: Box<dyn Placement<K>>,
     pub(super) shards: Box<[Shard<K, M>]>,
-    pub(super) live: AtomicUsize,
+    pub(super) roster: Roster<M>,
     dead_letters: DeadLetters,
     born: Instant,
-    me: OnceLock<std::sync::Weak<Self>>,
+    pub(super) me: OnceLock<std::sync::Weak<Self>>,
 }
 
 /// Actors by key. Cheap to clone; clones are the same directory.
@@ -54,12 +53,24 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static, M: Send + 'static> Directory<
         parent: impl Into<DirectoryParent>,
         template: impl Fn(&K, &Slot<M>) -> ChildSpec + Send + Sync + 'static,
     ) -> Self {
+        Self::placed(options, parent, template, LocalOnly)
+    }
+
+    /// As [`Directory::new`], for keys some of which belong to other nodes. Those are refused with
+    /// [`DirectoryError::Elsewhere`]; nothing here carries a message to another node.
+    pub fn placed(
+        options: DirectoryOptions,
+        parent: impl Into<DirectoryParent>,
+        template: impl Fn(&K, &Slot<M>) -> ChildSpec + Send + Sync + 'static,
+        placement: impl Placement<K> + 'static,
+    ) -> Self {
         let inner = Arc::new(DirectoryInner {
+            roster: Roster::new(options.max_live),
             options,
             parent: parent.into(),
             template: Box::new(template),
+            placement: Box::new(placement),
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            live: AtomicUsize::new(0),
             dead_letters: DeadLetters::new(),
             born: Instant::now(),
             me: OnceLock::new(),
@@ -73,7 +84,10 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static, M: Send + 'static> Directory<
     /// # Errors
     /// The message comes back with the reason.
     pub async fn cast(&self, key: &K, message: M) -> Result<(), Undelivered<M>> {
-        self.0.send(key, message, None).await
+        match self.0.check_place(key) {
+            Ok(()) => self.0.send(key, message, None).await,
+            Err(error) => Err(Undelivered { message, error }),
+        }
     }
 
     /// Asks the key's actor, starting it if need be, and waits for the answer: at most `timeout`, all included.
@@ -86,6 +100,7 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static, M: Send + 'static> Directory<
         build: impl FnOnce(Reply<R>) -> M,
         timeout: Duration,
     ) -> Result<R, DirectoryError> {
+        self.0.check_place(key)?;
         let edge = WaitEdge::enter(self.0.entry(key).slot.0.uid())?;
         let deadline = Instant::now() + timeout;
         let (reply, answer) = Reply::pair();
@@ -104,6 +119,7 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static, M: Send + 'static> Directory<
     /// # Errors
     /// See [`DirectoryError`].
     pub async fn ensure(&self, key: &K) -> Result<(), DirectoryError> {
+        self.0.check_place(key)?;
         self.0.resolve(key).await.map(|_| ())
     }
 
@@ -116,11 +132,24 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static, M: Send + 'static> Directory<
     /// How many actors are live.
     #[must_use]
     pub fn live_count(&self) -> usize {
-        self.0.live.load(Ordering::Relaxed)
+        self.0.roster.len()
     }
 
-    /// Lets idle actors go and forgets keys nothing is known of. Returns how many actors were asked to go. Meant to be
-    /// called from time to time by whoever owns the directory.
+    /// How many keys something is kept of: live ones, and for a while those that crashed.
+    #[must_use]
+    pub fn known_count(&self) -> usize {
+        let shards = self.0.shards.iter();
+        shards.map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).len()).sum()
+    }
+
+    /// Asks up to `n` idle actors to go, those nobody has written to for longest. Returns how many were asked. For
+    /// whoever watches the memory; [`DirectoryOptions::max_live`] is the hard bound.
+    pub fn relieve(&self, n: usize) -> usize {
+        self.0.relieve(n)
+    }
+
+    /// Lets actors go that have been idle for long enough, and forgets keys whose crashes are no longer of interest.
+    /// Returns how many actors were asked to go. Meant to be called from time to time by whoever owns the directory.
     pub fn sweep(&self) -> usize {
         self.0.sweep()
     }
@@ -139,7 +168,14 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static, M: Send + 'static> DirectoryI
         self.shards[at].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn entry(&self, key: &K) -> Arc<Entry<M>> {
+    fn check_place(&self, key: &K) -> Result<(), DirectoryError> {
+        match self.placement.place(key) {
+            Place::Local => Ok(()),
+            Place::Elsewhere(node) => Err(DirectoryError::Elsewhere(node)),
+        }
+    }
+
+    pub(super) fn entry(&self, key: &K) -> Arc<Entry<M>> {
         let mut shard = self.shard(key);
         if let Some(entry) = shard.get(key) {
             return Arc::clone(entry);
@@ -155,7 +191,7 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static, M: Send + 'static> DirectoryI
     }
 
     pub(super) fn tick(&self) -> u64 {
-        u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
+        u64::try_from(self.born.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
     async fn send(&self, key: &K, mut message: M, deadline: Option<Instant>) -> Result<(), Undelivered<M>> {
@@ -177,136 +213,18 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static, M: Send + 'static> DirectoryI
         Err(Undelivered { message, error: DirectoryError::Stuck })
     }
 
-    async fn resolve(&self, key: &K) -> Result<(Arc<Entry<M>>, Arc<Live<M>>), DirectoryError> {
-        for _ in 0..TRIES {
-            let entry = self.entry(key);
-            if let Some(live) = entry.ready() {
-                return Ok((entry, live));
-            }
-            let Ok(_gate) = entry.gate.acquire().await else { return Err(DirectoryError::Stuck) };
-            if entry.is_removed() {
-                continue;
-            }
-            if let Some(live) = self.bring_up(key, &entry).await? {
-                entry.touch(self.tick());
-                return Ok((Arc::clone(&entry), live));
-            }
-        }
-        Err(DirectoryError::Stuck)
-    }
-
-    /// With the gate held: the live incarnation, after what the one before left has been handed to it. `None` if it
-    /// ended meanwhile.
-    async fn bring_up(&self, key: &K, entry: &Arc<Entry<M>>) -> Result<Option<Arc<Live<M>>>, DirectoryError> {
-        if let Some(live) = entry.ready() {
-            return Ok(Some(live));
-        }
-        let starting = entry.starting();
-        self.wait_for_end(entry).await?;
-        if entry.slot.0.live().is_none() {
-            let now = Instant::now();
-            if let Some(until) = entry.blocked_until(now) {
-                // What waits will be delivered when the time has come.
-                drop(starting);
-                if entry.is_recovering() {
-                    self.revive(key.clone());
-                }
-                return Err(DirectoryError::BackingOff(until - now));
-            }
-            self.make_room().await?;
-            if let Err(error) = self.start(key, entry).await {
-                self.bury(entry.abandon_backlog());
-                return Err(error);
-            }
-        }
-        let Some(live) = entry.slot.0.live().filter(|live| !live.is_ending()) else { return Ok(None) };
-        Ok(entry.deliver_backlog(&live).then_some(live))
-    }
-
-    /// Waits until an ending incarnation is gone for good, and its supervisor knows.
-    async fn wait_for_end(&self, entry: &Entry<M>) -> Result<(), DirectoryError> {
-        let wait = async {
-            loop {
-                let changed = entry.slot.0.published.notified();
-                let Some(live) = entry.slot.0.live().filter(|live| live.is_ending()) else { return };
-                drop(live.cell.wait(None).await);
-                match entry.slot.0.live() {
-                    Some(still) if still.cell.get_id() == live.cell.get_id() => {}
-                    Some(_) | None => return,
-                }
-                changed.await;
-            }
+    /// Forgets a key nothing is known of.
+    pub(super) fn forget(&self, key: &K) {
+        let forgotten = {
+            let mut shard = self.shard(key);
+            let retire =
+                |entry: &Arc<Entry<M>>| entry.gate.try_acquire().is_ok_and(|_gate| entry.retire(Instant::now()));
+            if shard.get(key).is_some_and(retire) { shard.remove_entry(key) } else { None }
         };
-        tokio::time::timeout(self.options.patience, wait).await.map_err(|_| DirectoryError::Stuck)
+        drop(forgotten);
     }
 
-    async fn start(&self, key: &K, entry: &Entry<M>) -> Result<(), DirectoryError> {
-        let parent = match &self.parent {
-            DirectoryParent::Supervisor(handle) => handle.clone(),
-            DirectoryParent::Partition(slot) => {
-                slot.handle_for(key).ok_or(DirectoryError::Start(AdminError::NoProc))?
-            }
-        };
-        let spec = (self.template)(key, &entry.slot);
-        let id = spec.id.clone();
-        let started = match parent.start_child(spec).await {
-            Err(AdminError::AlreadyPresent) => match parent.restart_child(&id).await {
-                Err(AdminError::Restarting | AdminError::Running) => Err(AdminError::AlreadyStarted(None)),
-                other => other,
-            },
-            other => other,
-        };
-        match started {
-            Ok(_) => Ok(()),
-            // Its supervisor is bringing it up, or down, by itself.
-            Err(AdminError::AlreadyStarted(_)) => {
-                let up = entry.slot.address();
-                let wait = tokio::time::timeout(self.options.patience, up.wait_live()).await;
-                wait.map_err(|_| DirectoryError::Stuck)
-            }
-            Err(error) => Err(DirectoryError::Start(error)),
-        }
-    }
-
-    /// Brings a key back whose dead incarnation left messages behind.
-    pub(super) fn revive(&self, key: K) {
-        let Some(directory) = self.me.get().and_then(std::sync::Weak::upgrade) else { return };
-        if tokio::runtime::Handle::try_current().is_err() {
-            return;
-        }
-        let entry = directory.entry(&key);
-        let Some(reviving) = Reviving::begin(&entry) else { return };
-        spawn(async move {
-            directory.see_to_backlog(&key, &reviving.0).await;
-            let entry = Arc::clone(&reviving.0);
-            drop(reviving);
-            // It may have crashed again while this task still counted as seeing to it.
-            if entry.is_recovering() && entry.slot.0.live().is_none() {
-                directory.revive(key);
-            }
-        });
-    }
-
-    async fn see_to_backlog(&self, key: &K, entry: &Entry<M>) {
-        loop {
-            if let Some(until) = entry.blocked_until(Instant::now()) {
-                tokio::time::sleep_until(until).await;
-            }
-            if !entry.is_recovering() {
-                return;
-            }
-            match self.resolve(key).await {
-                Ok(_) => return,
-                Err(DirectoryError::BackingOff(_)) => {}
-                Err(_) => {
-                    self.bury(entry.abandon_backlog());
-                    return;
-                }
-            }
-        }
-    }
-
-    fn bury(&self, messages: Vec<M>) {
+    pub(super) fn bury(&self, messages: Vec<M>) {
         for message in messages {
             drop(message);
             self.dead_letters.push(DeadLetter {
@@ -326,6 +244,6 @@ impl<K, M: Send + 'static> Clone for Directory<K, M> {
 
 impl<K, M: Send + 'static> fmt::Debug for Directory<K, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Directory").field("live", &self.0.live.load(Ordering::Relaxed)).finish_non_exhaustive()
+        f.debug_struct("Directory").field("live", &self.0.roster.len()).finish_non_exhaustive()
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::backoff::{BackoffPolicy, Exhausted, Jitter, ResetRule};
 use crate::call::CallError;
 use crate::partition::PartitionSlot;
+use crate::registry::NodeName;
 use crate::supervisor::{AdminError, SupervisorHandle, SupervisorSlot};
 
 /// The rules of a directory.
@@ -13,7 +14,10 @@ use crate::supervisor::{AdminError, SupervisorHandle, SupervisorSlot};
 pub struct DirectoryOptions {
     /// An actor nobody has written to for this long, and that has nothing to do, is let go by a sweep.
     pub idle_after: Duration,
-    /// At most this many live actors; the one idle for longest makes room.
+    /// At most this many live actors; one that has been idle for long makes room, see [`Directory`]. A start that finds
+    /// nobody idle is refused. Only a child that its supervisor brings back by itself may go beyond.
+    ///
+    /// [`Directory`]: crate::Directory
     pub max_live: usize,
     /// How long a sender waits for an ending incarnation to be gone, or for one to come up.
     pub patience: Duration,
@@ -43,6 +47,15 @@ impl Default for DirectoryOptions {
 }
 
 impl DirectoryOptions {
+    /// How long a crash is remembered. `None`: not at all.
+    pub(super) fn crash_memory(&self) -> Option<Duration> {
+        let policy = self.crash_backoff.as_ref()?;
+        Some(match policy.reset_after {
+            ResetRule::Stable(stable) => stable.max(policy.max),
+            ResetRule::OnStart | ResetRule::Never => policy.max,
+        })
+    }
+
     /// The delay after one more crash. The first is free.
     pub(super) fn crash_delay(&self, crashes: &mut u32, ran: Duration) -> Option<Duration> {
         let policy = self.crash_backoff.as_ref()?;
@@ -111,9 +124,15 @@ pub enum DirectoryError {
     /// The actor did not start.
     #[error("the actor did not start")]
     Start(#[source] AdminError),
+    /// The actor said at its start that it is not needed.
+    #[error("the actor declined to start")]
+    Ignored,
     /// An incarnation would neither end nor come up in time.
     #[error("the actor neither ends nor comes up")]
     Stuck,
+    /// The key belongs to another node.
+    #[error("the key belongs to node {0}")]
+    Elsewhere(NodeName),
     /// The actor was there but the call failed.
     #[error(transparent)]
     Call(#[from] CallError),

@@ -1,12 +1,11 @@
 //! Letting idle actors go. They end after their queue is empty, so nothing is lost; the next message brings them back.
 
 use std::hash::Hash;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError};
 
 use tokio::time::Instant;
 
-use crate::address::Live;
 use crate::registry::DirectoryError;
 use crate::registry::directory::DirectoryInner;
 use crate::registry::entry::Entry;
@@ -14,58 +13,102 @@ use crate::registry::entry::Entry;
 impl<K: Hash + Eq + Clone + Send + Sync + 'static, M: Send + 'static> DirectoryInner<K, M> {
     pub(super) fn sweep(&self) -> usize {
         let (now, tick) = (Instant::now(), self.tick());
-        let idle_ms = u64::try_from(self.options.idle_after.as_millis()).unwrap_or(u64::MAX);
+        let idle_after = u64::try_from(self.options.idle_after.as_micros()).unwrap_or(u64::MAX);
         let mut asked = 0;
         for shard in &self.shards {
+            let (mut idle, mut forgotten) = (Vec::new(), Vec::new());
             let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
             shard.retain(|_, entry| {
-                if let Some(live) = idle(entry)
-                    && tick.saturating_sub(entry.last_used()) >= idle_ms
-                {
-                    drop(live.cell.drain());
-                    asked += 1;
+                if let Some(live) = entry.idle() {
+                    if tick.saturating_sub(entry.last_used()) >= idle_after {
+                        idle.push((Arc::clone(entry), live));
+                    }
                     return true;
                 }
-                match entry.gate.try_acquire() {
-                    Ok(_gate) => !entry.retire(now),
-                    Err(_) => true,
+                let retired = entry.gate.try_acquire().is_ok_and(|_gate| entry.retire(now));
+                if retired {
+                    forgotten.push(Arc::clone(entry));
                 }
+                !retired
             });
+            // What is dropped may come back here, so not under the lock.
+            drop(shard);
+            for (entry, live) in &idle {
+                self.roster.ask(entry, live);
+            }
+            asked += idle.len();
         }
         asked
     }
 
-    /// Lets the actor that has been idle for longest go, if there are as many as there may be.
-    pub(super) async fn make_room(&self) -> Result<(), DirectoryError> {
-        if self.live.load(Ordering::Relaxed) < self.options.max_live {
+    pub(super) fn relieve(&self, n: usize) -> usize {
+        let idle = self.roster.idle_longest(n);
+        for (entry, live) in &idle {
+            self.roster.ask(entry, live);
+        }
+        idle.len()
+    }
+
+    /// Takes a seat for a start of `entry`. If there are as many actors as there may be, one that has been idle for
+    /// long makes room.
+    pub(super) async fn take_seat(&self, entry: &Entry<M>) -> Result<(), DirectoryError> {
+        let roster = &self.roster;
+        if self.try_take_seat(entry) {
             return Ok(());
         }
-        let Some(live) = self.idle_longest() else { return Err(DirectoryError::Crowded) };
-        drop(live.cell.drain());
-        match live.cell.wait(Some(self.options.patience)).await {
-            Ok(()) => Ok(()),
-            Err(_) => Err(DirectoryError::Crowded),
+        let asked = roster.idle_long();
+        if let Some((idle, live)) = &asked {
+            roster.ask(idle, live);
+        }
+        let waiting = Waiting::begin(&roster.waiting);
+        // Nobody is idle, but somebody may be on the way out that nobody waits for.
+        if asked.is_none() && roster.leaving.load(Ordering::Acquire) < waiting.how_many() {
+            return if self.try_take_seat(entry) { Ok(()) } else { Err(DirectoryError::Crowded) };
+        }
+        drop(asked);
+        match tokio::time::timeout(self.options.patience, roster.seats.acquire()).await {
+            Ok(Ok(seat)) => {
+                seat.forget();
+                entry.reserve();
+                Ok(())
+            }
+            Ok(Err(_)) | Err(_) => Err(DirectoryError::Crowded),
         }
     }
 
-    fn idle_longest(&self) -> Option<Arc<Live<M>>> {
-        let mut longest: Option<(u64, Arc<Live<M>>)> = None;
-        for shard in &self.shards {
-            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            for entry in shard.values() {
-                let used = entry.last_used();
-                if longest.as_ref().is_none_or(|(oldest, _)| used < *oldest)
-                    && let Some(live) = idle(entry)
-                {
-                    longest = Some((used, live));
-                }
-            }
+    fn try_take_seat(&self, entry: &Entry<M>) -> bool {
+        let seat = self.roster.seats.try_acquire();
+        seat.map(|seat| {
+            seat.forget();
+            entry.reserve();
+        })
+        .is_ok()
+    }
+
+    /// A start of `entry` has ended, in whatever way: if its seat was not used, it is free again.
+    pub(super) fn leave_seat(&self, entry: &Entry<M>) {
+        if entry.unreserve() {
+            self.roster.free_seat();
         }
-        longest.map(|(_, live)| live)
     }
 }
 
-/// The entry's incarnation, if it has nothing to do.
-fn idle<M: Send + 'static>(entry: &Entry<M>) -> Option<Arc<Live<M>>> {
-    entry.ready().filter(|live| live.core.is_idle())
+/// Counts a start that waits for a seat.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn begin(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::AcqRel);
+        Self(count)
+    }
+
+    fn how_many(&self) -> usize {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
 }

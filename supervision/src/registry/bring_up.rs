@@ -1,0 +1,199 @@
+//! Brings a key's actor up: one start at a time, never before the incarnation before is gone, what it left unopened
+//! first.
+
+use std::hash::Hash;
+use std::sync::{Arc, Weak};
+
+use tokio::sync::{SemaphorePermit, oneshot};
+use tokio::time::Instant;
+
+use crate::address::Live;
+use crate::child_spec::ChildSpec;
+use crate::incarnation::Started;
+use crate::registry::directory::{DirectoryInner, TRIES};
+use crate::registry::entry::{Entry, Reviving};
+use crate::registry::{DirectoryError, DirectoryParent};
+use crate::scope::spawn;
+use crate::supervisor::{AdminError, SupervisorHandle};
+
+/// The gate of an entry, held. Nothing is kept of a key whose actor did not come up.
+struct Visit<'a, K: Hash + Eq + Clone + Send + Sync + 'static, M: Send + 'static> {
+    directory: &'a DirectoryInner<K, M>,
+    key: &'a K,
+    gate: Option<SemaphorePermit<'a>>,
+}
+
+impl<K: Hash + Eq + Clone + Send + Sync + 'static, M: Send + 'static> Drop for Visit<'_, K, M> {
+    fn drop(&mut self) {
+        drop(self.gate.take());
+        self.directory.forget(self.key);
+    }
+}
+
+impl<K: Hash + Eq + Clone + Send + Sync + 'static, M: Send + 'static> DirectoryInner<K, M> {
+    /// The entry of a key and its live incarnation.
+    pub(super) async fn resolve(&self, key: &K) -> Result<(Arc<Entry<M>>, Arc<Live<M>>), DirectoryError> {
+        for _ in 0..TRIES {
+            let entry = self.entry(key);
+            if let Some(live) = entry.ready() {
+                return Ok((entry, live));
+            }
+            let Ok(gate) = entry.gate.acquire().await else { return Err(DirectoryError::Stuck) };
+            if entry.ledger.is_removed() {
+                continue;
+            }
+            let visit = Visit { directory: self, key, gate: Some(gate) };
+            let found = self.bring_up(key, &entry).await;
+            drop(visit);
+            if let Some(live) = found? {
+                return Ok((entry, live));
+            }
+        }
+        Err(DirectoryError::Stuck)
+    }
+
+    /// With the gate held: the live incarnation, after what the one before left has been handed to it. `None` if it
+    /// ended meanwhile.
+    async fn bring_up(&self, key: &K, entry: &Arc<Entry<M>>) -> Result<Option<Arc<Live<M>>>, DirectoryError> {
+        if let Some(live) = entry.ready() {
+            return Ok(Some(live));
+        }
+        self.wait_for_end(entry).await?;
+        if entry.slot.0.live().is_none() {
+            let now = Instant::now();
+            if let Some(until) = entry.ledger.blocked_until(now) {
+                return Err(DirectoryError::BackingOff(until - now));
+            }
+            self.start(key, entry).await?;
+        }
+        let Some(live) = entry.slot.0.live().filter(|live| !live.is_ending()) else { return Ok(None) };
+        let delivered = entry.ledger.deliver_backlog(|message| live.deliver(Some(&entry.slot.0), message, None, None));
+        Ok(delivered.then_some(live))
+    }
+
+    /// Waits until an ending incarnation is gone for good, and its supervisor knows.
+    async fn wait_for_end(&self, entry: &Entry<M>) -> Result<(), DirectoryError> {
+        let wait = async {
+            loop {
+                let changed = entry.slot.0.published.notified();
+                let Some(live) = entry.slot.0.live().filter(|live| live.is_ending()) else { return };
+                drop(live.cell.wait(None).await);
+                match entry.slot.0.live() {
+                    Some(still) if still.cell.get_id() == live.cell.get_id() => {}
+                    Some(_) | None => return,
+                }
+                changed.await;
+            }
+        };
+        tokio::time::timeout(self.options.patience, wait).await.map_err(|_| DirectoryError::Stuck)
+    }
+
+    async fn start(&self, key: &K, entry: &Arc<Entry<M>>) -> Result<(), DirectoryError> {
+        let parent = match &self.parent {
+            DirectoryParent::Supervisor(handle) => handle.clone(),
+            DirectoryParent::Partition(slot) => {
+                slot.handle_for(key).ok_or(DirectoryError::Start(AdminError::NoProc))?
+            }
+        };
+        let directory = self.me.get().and_then(Weak::upgrade).ok_or(DirectoryError::Stuck)?;
+        self.take_seat(entry).await?;
+        let spec = (self.template)(key, &entry.slot);
+        let first = entry.set_restart(spec.restart);
+        let (report, outcome) = oneshot::channel();
+        let (starting, of) = (Arc::clone(entry), key.clone());
+        // A task of its own: whoever asked may give up, yet the seat is taken until the start has ended.
+        spawn(async move {
+            let outcome = ask_for(&parent, spec, first).await;
+            directory.leave_seat(&starting);
+            if report.send(outcome).is_err() {
+                directory.forget(&of);
+            }
+        });
+        match outcome.await.unwrap_or(Err(AdminError::NoProc)) {
+            Ok(Asked::Started) => Ok(()),
+            Ok(Asked::Ignored) => Err(DirectoryError::Ignored),
+            Ok(Asked::Awaited) => {
+                let up = entry.slot.address();
+                let wait = tokio::time::timeout(self.options.patience, up.wait_live()).await;
+                wait.map_err(|_| DirectoryError::Stuck)
+            }
+            Err(error) => Err(DirectoryError::Start(error)),
+        }
+    }
+
+    /// Brings a key back whose dead incarnation left messages behind. From the first of them on there is a task that
+    /// sees to them, until they are delivered or given up.
+    pub(super) fn revive(&self, key: &K, entry: &Arc<Entry<M>>) {
+        if tokio::runtime::Handle::try_current().is_err() {
+            return;
+        }
+        let Some(directory) = self.me.get().and_then(Weak::upgrade) else { return };
+        let Some(reviving) = Reviving::begin(entry) else { return };
+        let key = key.clone();
+        spawn(async move {
+            directory.see_to_backlog(&key, &reviving.0).await;
+            let entry = Arc::clone(&reviving.0);
+            drop(reviving);
+            // Another message may have come back while this task still counted as seeing to them.
+            if entry.ledger.is_recovering() {
+                directory.revive(&key, &entry);
+            }
+        });
+    }
+
+    async fn see_to_backlog(&self, key: &K, entry: &Entry<M>) {
+        while entry.ledger.is_recovering() {
+            if let Some(until) = entry.ledger.blocked_until(Instant::now()) {
+                tokio::time::sleep_until(until).await;
+            }
+            let error = match self.resolve(key).await {
+                Ok(_) | Err(DirectoryError::BackingOff(_)) => continue,
+                Err(error) => error,
+            };
+            // There will be room, and nobody else will come and ask for it.
+            let room = matches!(error, DirectoryError::Crowded)
+                && tokio::time::timeout(self.options.patience, self.roster.seats.acquire()).await.is_ok();
+            if !room {
+                self.bury(entry.ledger.abandon_backlog());
+            }
+        }
+    }
+}
+
+/// What came of asking for a start.
+enum Asked {
+    /// It was started.
+    Started,
+    /// It said that it is not needed.
+    Ignored,
+    /// Its supervisor is bringing it up, or down, by itself.
+    Awaited,
+}
+
+impl Asked {
+    fn of(started: &Started) -> Self {
+        if started.is_ignored() { Self::Ignored } else { Self::Started }
+    }
+}
+
+/// Asks the supervisor for a child. If this is the `first` time for an entry, a child of that id that is there already
+/// is of an entry long forgotten, and would be live where nobody looks: it is replaced.
+async fn ask_for(parent: &SupervisorHandle, spec: ChildSpec, first: bool) -> Result<Asked, AdminError> {
+    let id = spec.id.clone();
+    let again = first.then(|| spec.clone());
+    match (parent.start_child(spec).await, again) {
+        (Ok(started), _) => Ok(Asked::of(&started)),
+        (Err(AdminError::AlreadyPresent | AdminError::AlreadyStarted(_)), Some(spec)) => {
+            drop(parent.terminate_child(&id).await);
+            drop(parent.delete_child(&id).await);
+            parent.start_child(spec).await.map(|started| Asked::of(&started))
+        }
+        (Err(AdminError::AlreadyPresent), None) => match parent.restart_child(&id).await {
+            Ok(started) => Ok(Asked::of(&started)),
+            Err(AdminError::Restarting | AdminError::Running) => Ok(Asked::Awaited),
+            Err(error) => Err(error),
+        },
+        (Err(AdminError::AlreadyStarted(_)), None) => Ok(Asked::Awaited),
+        (Err(error), _) => Err(error),
+    }
+}

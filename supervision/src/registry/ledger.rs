@@ -1,0 +1,157 @@
+//! What is decided about a key under its lock: what waits for its next incarnation, what is
+//! remembered of its crashes, and whether it may be forgotten.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::sync::{Mutex, MutexGuard, PoisonError};
+
+/// One key's books.
+pub(super) struct Ledger<M>(Mutex<State<M>>);
+
+struct State<M> {
+    /// Messages an incarnation took in but never opened.
+    backlog: VecDeque<M>,
+    /// Until the backlog is delivered, new messages wait behind it.
+    recovering: bool,
+    /// A task sees to the backlog.
+    reviving: bool,
+    /// Its supervisor will start it again by itself, in the same slot.
+    owed: bool,
+    /// Taken out of the directory: look the key up again.
+    removed: bool,
+    crashes: u32,
+    blocked_until: Option<Instant>,
+    /// The last crash is of no interest any more from then on.
+    remember_until: Option<Instant>,
+    up_since: Option<Instant>,
+}
+
+/// How an incarnation ended, as far as its key is concerned.
+pub(super) struct Ending {
+    /// No crash.
+    pub(super) clean: bool,
+    /// Its supervisor will start it again.
+    pub(super) owed: bool,
+    /// How long a crash is remembered.
+    pub(super) memory: Duration,
+}
+
+impl<M> Ledger<M> {
+    pub(super) fn new() -> Self {
+        Self(Mutex::new(State {
+            backlog: VecDeque::new(),
+            recovering: false,
+            reviving: false,
+            owed: false,
+            removed: false,
+            crashes: 0,
+            blocked_until: None,
+            remember_until: None,
+            up_since: None,
+        }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<M>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn is_recovering(&self) -> bool {
+        self.lock().recovering
+    }
+
+    pub(super) fn is_removed(&self) -> bool {
+        self.lock().removed
+    }
+
+    pub(super) fn blocked_until(&self, now: Instant) -> Option<Instant> {
+        self.lock().blocked_until.filter(|until| *until > now)
+    }
+
+    /// Keeps a message nobody opened for the next incarnation. It comes back if the key was forgotten meanwhile.
+    pub(super) fn keep(&self, message: M) -> Result<(), M> {
+        let mut state = self.lock();
+        if state.removed {
+            return Err(message);
+        }
+        state.backlog.push_back(message);
+        state.recovering = true;
+        Ok(())
+    }
+
+    /// An incarnation is there.
+    pub(super) fn published(&self, now: Instant) {
+        let mut state = self.lock();
+        state.up_since = Some(now);
+        state.owed = false;
+    }
+
+    /// The incarnation is over; `delay` says how long the key is refused after one more crash.
+    pub(super) fn exited(
+        &self,
+        now: Instant,
+        ending: &Ending,
+        delay: impl FnOnce(&mut u32, Duration) -> Option<Duration>,
+    ) {
+        let mut state = self.lock();
+        let ran = state.up_since.take().map(|since| now.saturating_duration_since(since)).unwrap_or_default();
+        state.blocked_until = None;
+        state.owed = ending.owed;
+        if ending.clean {
+            state.crashes = 0;
+            state.remember_until = None;
+        } else {
+            state.blocked_until = delay(&mut state.crashes, ran).map(|delay| now + delay);
+            state.remember_until = (state.crashes > 0).then(|| now + ending.memory);
+        }
+    }
+
+    /// Marks the key as forgotten if nothing is known of it. The gate must be held and no incarnation be there.
+    pub(super) fn retire(&self, now: Instant) -> bool {
+        let mut state = self.lock();
+        let remembered = state.blocked_until.max(state.remember_until).is_some_and(|until| until > now);
+        if state.recovering || state.owed || remembered {
+            return false;
+        }
+        state.removed = true;
+        true
+    }
+
+    /// Hands the backlog to a new incarnation, in order, before anybody else's messages. False if it died of it.
+    pub(super) fn deliver_backlog(&self, mut deliver: impl FnMut(M) -> Result<(), M>) -> bool {
+        loop {
+            let message = {
+                let mut state = self.lock();
+                match state.backlog.pop_front() {
+                    Some(message) => message,
+                    None => {
+                        state.recovering = false;
+                        return true;
+                    }
+                }
+            };
+            if let Err(message) = deliver(message) {
+                self.lock().backlog.push_front(message);
+                return false;
+            }
+        }
+    }
+
+    /// Gives the backlog up.
+    pub(super) fn abandon_backlog(&self) -> Vec<M> {
+        let mut state = self.lock();
+        state.recovering = false;
+        state.backlog.drain(..).collect()
+    }
+
+    /// For the one task that sees to the backlog. False if there is such a task already.
+    pub(super) fn begin_reviving(&self) -> bool {
+        !std::mem::replace(&mut self.lock().reviving, true)
+    }
+
+    pub(super) fn end_reviving(&self) {
+        self.lock().reviving = false;
+    }
+}
