@@ -9,10 +9,13 @@ use std::time::Duration;
 
 use supervision::prelude::*;
 use supervision::testing::{Command, Puppet, Recorder};
-use supervision::{Directory, DirectoryError};
+use supervision::{DirectoryError, LocalOnly, NodeName, Place, Placement};
 
 #[derive(Default)]
 struct World {
+    /// How many incarnations there are, and how many there have been at once at most.
+    count: AtomicUsize,
+    most: AtomicUsize,
     /// What each key has handled, in order, over all incarnations.
     log: Mutex<HashMap<u32, Vec<(u32, u32)>>>,
     live: Mutex<HashMap<u32, i32>>,
@@ -26,9 +29,18 @@ struct Counter {
 }
 
 enum Message {
-    Add { sender: u32, n: u32, reply: Option<Reply<()>> },
+    Add {
+        sender: u32,
+        n: u32,
+        reply: Option<Reply<()>>,
+    },
     Crash,
     Drain,
+    /// Says that it is being handled, waits to be let go on, then drains.
+    DrainLater {
+        begun: Reply<()>,
+        go: tokio::sync::oneshot::Receiver<()>,
+    },
 }
 
 struct Life {
@@ -39,6 +51,7 @@ struct Life {
 impl Drop for Life {
     fn drop(&mut self) {
         *self.world.live.lock().unwrap().entry(self.key).or_default() -= 1;
+        self.world.count.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -49,6 +62,7 @@ impl Actor for Counter {
 
     async fn pre_start(&self, (): (), _: &Ctx<Message>) -> Result<Life, BoxError> {
         self.world.activations.fetch_add(1, Ordering::SeqCst);
+        self.world.most.fetch_max(self.world.count.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
         let mut live = self.world.live.lock().unwrap();
         let count = live.entry(self.key).or_default();
         *count += 1;
@@ -69,6 +83,11 @@ impl Actor for Counter {
             }
             Message::Crash => return Err("crash".into()),
             Message::Drain => ctx.drain(),
+            Message::DrainLater { begun, go } => {
+                begun.send(());
+                go.await?;
+                ctx.drain();
+            }
         }
         Ok(())
     }
@@ -80,6 +99,14 @@ impl Actor for Counter {
 }
 
 async fn world(options: DirectoryOptions) -> (SupervisorHandle, Directory<u32, Message>, Arc<World>) {
+    world_of(options, Mailbox::wait(16), Restart::Temporary).await
+}
+
+async fn world_of(
+    options: DirectoryOptions,
+    mailbox: Mailbox,
+    restart: Restart,
+) -> (SupervisorHandle, Directory<u32, Message>, Arc<World>) {
     let slot = PartitionSlot::new();
     let world = Arc::new(World::default());
     let spec = SupervisorSpec {
@@ -91,8 +118,8 @@ async fn world(options: DirectoryOptions) -> (SupervisorHandle, Directory<u32, M
     let directory = Directory::new(options, &slot, move |key: &u32, slot| {
         let (world, key) = (Arc::clone(&of), *key);
         ChildSpec::actor(key.to_string(), "counter", slot, move |_| (Counter { world: Arc::clone(&world), key }, ()))
-            .restart(Restart::Temporary)
-            .mailbox(Mailbox::wait(16))
+            .restart(restart)
+            .mailbox(mailbox)
     });
     (root, directory, world)
 }
@@ -233,5 +260,192 @@ async fn a_key_that_keeps_crashing_is_refused_for_a_while() {
     assert!(refused > 25, "{refused}");
     tokio::time::sleep(Duration::from_secs(11)).await;
     directory.ensure(&1).await.unwrap();
+    root.shutdown(Duration::from_secs(5)).await;
+}
+
+async fn add(directory: &Directory<u32, Message>, key: u32) -> Result<(), DirectoryError> {
+    directory.call(&key, |reply| Message::Add { sender: 0, n: 0, reply: Some(reply) }, Duration::from_secs(30)).await
+}
+
+/// Waits until the directory knows of nobody.
+async fn until_forgotten(directory: &Directory<u32, Message>) {
+    let gone = async {
+        while directory.known_count() > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), gone).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_refused_by_an_ending_incarnation_is_handled_by_the_next() {
+    let (root, directory, world) = world_of(quick(), Mailbox::wait(1), Restart::Temporary).await;
+    let (go, wait) = tokio::sync::oneshot::channel();
+    let first = directory.clone();
+    let holding = tokio::spawn(async move {
+        let build = |begun| Message::DrainLater { begun, go: wait };
+        first.call(&1, build, Duration::from_secs(30)).await
+    });
+    holding.await.unwrap().unwrap();
+    // The one message it has room for is in hand: this one has found its incarnation and waits for room.
+    let mut late = Box::pin(directory.cast(&1, Message::Add { sender: 0, n: 0, reply: None }));
+    assert!(futures_util::poll!(&mut late).is_pending());
+    // Room there is now, but the incarnation takes in nothing any more: the message comes back and is sent anew.
+    go.send(()).unwrap();
+    late.await.unwrap();
+    add(&directory, 1).await.unwrap();
+    assert_eq!(world.log.lock().unwrap()[&1], [(0, 0), (0, 0)]);
+    assert_eq!(world.activations.load(Ordering::SeqCst), 2);
+    root.shutdown(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_passivated_key_costs_nothing() {
+    let (root, directory, world) = world(quick()).await;
+    for key in 0..100 {
+        add(&directory, key).await.unwrap();
+    }
+    assert_eq!((directory.live_count(), directory.known_count()), (100, 100));
+    assert_eq!(directory.sweep(), 100);
+    until_forgotten(&directory).await;
+    assert_eq!((directory.live_count(), world.count.load(Ordering::SeqCst)), (0, 0));
+    root.shutdown(Duration::from_secs(5)).await;
+    // Nor does one that could not be started.
+    assert!(matches!(add(&directory, 1).await, Err(DirectoryError::Start(_))));
+    assert_eq!(directory.known_count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_crashed_is_remembered_for_as_long_as_it_matters() {
+    let options = DirectoryOptions::default();
+    let memory = Duration::from_secs(30);
+    let (root, directory, _) = world(options).await;
+    directory.cast(&1, Message::Crash).await.unwrap();
+    while directory.is_live(&1) {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::sleep(memory / 2).await;
+    directory.sweep();
+    assert_eq!(directory.known_count(), 1, "one more crash would be its second");
+    tokio::time::sleep(memory / 2).await;
+    directory.sweep();
+    assert_eq!(directory.known_count(), 0);
+    root.shutdown(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_whose_supervisor_brings_it_back_is_found_again() {
+    let (root, directory, world) = world_of(quick(), Mailbox::wait(16), Restart::Transient).await;
+    for round in 1..=5 {
+        directory.cast(&1, Message::Crash).await.unwrap();
+        while world.activations.load(Ordering::SeqCst) <= round {
+            directory.sweep();
+            tokio::task::yield_now().await;
+        }
+        add(&directory, 1).await.unwrap();
+        assert_eq!(directory.live_count(), 1);
+    }
+    assert_eq!(world.overlaps.load(Ordering::SeqCst), 0);
+    root.shutdown(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn there_are_never_more_live_actors_than_allowed() {
+    let (root, directory, world) = world(DirectoryOptions { max_live: 20, ..DirectoryOptions::default() }).await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for task in 0..8 {
+        let directory = directory.clone();
+        tasks.spawn(async move {
+            for n in 0..200 {
+                add(&directory, (n * 7 + task * 31) % 150).await.unwrap();
+            }
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.unwrap();
+    }
+    assert_eq!(world.most.load(Ordering::SeqCst), 20);
+    assert!(world.activations.load(Ordering::SeqCst) > 150, "nobody had to make room");
+    root.shutdown(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_is_refused_if_all_are_busy_and_waits_for_one_that_is_leaving() {
+    let (root, directory, _) = world(DirectoryOptions { max_live: 1, ..DirectoryOptions::default() }).await;
+    let (go, wait) = tokio::sync::oneshot::channel();
+    directory.call(&1, |begun| Message::DrainLater { begun, go: wait }, Duration::from_secs(30)).await.unwrap();
+    assert!(matches!(add(&directory, 2).await, Err(DirectoryError::Crowded)));
+    go.send(()).unwrap();
+    while directory.is_live(&1) {
+        tokio::task::yield_now().await;
+    }
+    add(&directory, 1).await.unwrap();
+    // Its end takes a while; two starts find nobody idle but somebody on the way out.
+    assert_eq!(directory.relieve(5), 1);
+    assert_eq!(directory.relieve(5), 0, "asked once is enough");
+    add(&directory, 2).await.unwrap();
+    assert_eq!(directory.live_count(), 1);
+    root.shutdown(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_idle_for_longest_are_let_go_to_relieve_memory() {
+    let (root, directory, _) = world(DirectoryOptions::default()).await;
+    for key in (0..50).chain(0..10) {
+        add(&directory, key).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(directory.relieve(20), 20);
+    let left: Vec<u32> = (0..50).filter(|key| directory.is_live(key)).collect();
+    assert_eq!(left, (0..10).chain(30..50).collect::<Vec<_>>());
+    root.shutdown(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn among_many_one_that_was_idle_for_long_makes_room() {
+    let many = 200;
+    let (root, directory, world) = world(DirectoryOptions { max_live: many, ..DirectoryOptions::default() }).await;
+    for key in 0..many as u32 {
+        add(&directory, key).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    // The older half goes before the younger: of sixteen looked at, some are old.
+    for key in 1000..1050 {
+        add(&directory, key).await.unwrap();
+    }
+    let young = (100..many as u32).filter(|key| !directory.is_live(key)).count();
+    assert_eq!(young, 0, "of the younger half had to go");
+    assert_eq!(world.most.load(Ordering::SeqCst), many);
+    root.shutdown(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_belongs_to_another_node_is_refused() {
+    struct EvenHere;
+    impl Placement<u32> for EvenHere {
+        fn place(&self, key: &u32) -> Place {
+            if key.is_multiple_of(2) { Place::Local } else { Place::Elsewhere(NodeName::new("odd")) }
+        }
+    }
+    let slot = SupervisorSlot::new();
+    let record = Recorder::new();
+    let spec = SupervisorSpec {
+        children: vec![ChildSpec::dynamic("all", "all", &slot, DynamicOptions::default())],
+        ..SupervisorSpec::default()
+    };
+    let root = Supervisor::start_root(spec, TreeStore::new()).await.unwrap();
+    let noted = record.clone();
+    let template = move |key: &u32, slot: &Slot<Command>| {
+        Puppet::new(&key.to_string(), &noted).in_slot(slot).spec().restart(Restart::Temporary)
+    };
+    let directory = Directory::placed(DirectoryOptions::default(), &slot, template, EvenHere);
+    directory.ensure(&2).await.unwrap();
+    let odd = |error: &DirectoryError| matches!(error, DirectoryError::Elsewhere(node) if node.as_str() == "odd");
+    let refused = directory.cast(&3, Command::Note("back".into())).await.unwrap_err();
+    assert!(odd(&refused.error) && matches!(refused.message, Command::Note(line) if line == "back"));
+    assert!(odd(&directory.ensure(&3).await.unwrap_err()));
+    assert!(odd(&directory.call(&3, Command::Incarnation, Duration::from_secs(5)).await.unwrap_err()));
+    assert_eq!(directory.known_count(), 1);
+    assert_eq!(LocalOnly.place(&3), Place::Local);
     root.shutdown(Duration::from_secs(5)).await;
 }

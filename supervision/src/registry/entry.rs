@@ -101,8 +101,12 @@ impl<M: Send + 'static> Entry<M> {
     }
 
     /// Notes that it was asked to go. False if it had been already.
-    pub(super) fn is_leaving(&self) -> bool {
+    pub(super) fn ask_to_leave(&self) -> bool {
         !self.leaving.swap(true, Ordering::AcqRel)
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Acquire)
     }
 
     /// Notes that it has gone. False if it went without being asked.

@@ -33,20 +33,13 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static, M: Send + 'static> DirectoryI
             });
             // What is dropped may come back here, so not under the lock.
             drop(shard);
-            for (entry, live) in &idle {
-                self.roster.ask(entry, live);
-            }
-            asked += idle.len();
+            asked += idle.iter().filter(|(entry, live)| self.roster.ask(entry, live)).count();
         }
         asked
     }
 
     pub(super) fn relieve(&self, n: usize) -> usize {
-        let idle = self.roster.idle_longest(n);
-        for (entry, live) in &idle {
-            self.roster.ask(entry, live);
-        }
-        idle.len()
+        self.roster.idle_longest(n).iter().filter(|(entry, live)| self.roster.ask(entry, live)).count()
     }
 
     /// Takes a seat for a start of `entry`. If there are as many actors as there may be, one that has been idle for
@@ -56,16 +49,12 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static, M: Send + 'static> DirectoryI
         if self.try_take_seat(entry) {
             return Ok(());
         }
-        let asked = roster.idle_long();
-        if let Some((idle, live)) = &asked {
-            roster.ask(idle, live);
-        }
+        let asked = roster.ask_one();
         let waiting = Waiting::begin(&roster.waiting);
         // Nobody is idle, but somebody may be on the way out that nobody waits for.
-        if asked.is_none() && roster.leaving.load(Ordering::Acquire) < waiting.how_many() {
+        if !asked && roster.leaving.load(Ordering::Acquire) < waiting.how_many() {
             return if self.try_take_seat(entry) { Ok(()) } else { Err(DirectoryError::Crowded) };
         }
-        drop(asked);
         match tokio::time::timeout(self.options.patience, roster.seats.acquire()).await {
             Ok(Ok(seat)) => {
                 seat.forget();
