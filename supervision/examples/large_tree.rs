@@ -3,7 +3,11 @@
 //! `cargo run --release -p supervision --example large_tree [nodes]`; 100,000 actors unless told. Prints the processor time
 //! of a snapshot, the longest time anybody waited to write a change or to hear of it meanwhile, and the memory per actor.
 
-#![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "a program of its own that prints what it measures")]
+#![allow(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a program of its own that prints what it measures"
+)]
 
 use std::error::Error;
 use std::time::{Duration, Instant};
@@ -50,9 +54,10 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let tree = TreeStore::new();
     let before = memory();
     let groups: Vec<SupervisorSlot> = (0..nodes.div_ceil(GROUP)).map(|_| SupervisorSlot::new()).collect();
-    let children = groups.iter().enumerate().map(|(n, slot)| {
-        ChildSpec::dynamic(format!("group{n}"), "group", slot, DynamicOptions::default())
-    });
+    let children = groups
+        .iter()
+        .enumerate()
+        .map(|(n, slot)| ChildSpec::dynamic(format!("group{n}"), "group", slot, DynamicOptions::default()));
     let spec = SupervisorSpec { children: children.collect(), ..SupervisorSpec::default() };
     let root = Supervisor::start_root(spec, tree.clone()).await?;
     let writer: Slot<u64> = Slot::new();
@@ -84,12 +89,20 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         busy.sort();
         wall.sort();
         let seen = times.first().map_or(0, |(_, _, nodes)| *nodes);
-        println!("snapshot of {seen} nodes, {viewer:?}: processor median {:?} most {:?}, wall median {:?}", busy[5], busy[9], wall[5]);
+        println!(
+            "snapshot of {seen} nodes, {viewer:?}: processor median {:?} most {:?}, wall median {:?}",
+            busy[5], busy[9], wall[5]
+        );
     }
     let begin = cpu();
     let rule = Summarise::default();
     let snapshot = tree.snapshot(&Query { summarise: Some(rule), ..Query::default() });
-    println!("summarised to {} nodes and {} summaries: processor {:?}", snapshot.nodes.len(), snapshot.summaries.len(), cpu() - begin);
+    println!(
+        "summarised to {} nodes and {} summaries: processor {:?}",
+        snapshot.nodes.len(),
+        snapshot.summaries.len(),
+        cpu() - begin
+    );
 
     // Changes while snapshots are taken without pause.
     let reader = tree.clone();
@@ -108,7 +121,17 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         // Longer than a tick, so that the change is sent at once.
         tokio::time::sleep(Duration::from_millis(260)).await;
         started = Instant::now();
-        writer.address().call(|reply| { drop(reply); number }, Duration::from_secs(5)).await.map_or((), |()| ());
+        writer
+            .address()
+            .call(
+                |reply| {
+                    drop(reply);
+                    number
+                },
+                Duration::from_secs(5),
+            )
+            .await
+            .map_or((), |()| ());
         worst_write = worst_write.max(started.elapsed());
         while let Some(TreeUpdate::Delta(delta)) = changes.next().await {
             if !delta.ops.is_empty() {
@@ -118,7 +141,10 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         longest = longest.max(started.elapsed());
     }
     stop.cancel();
-    println!("with {:?} snapshots meanwhile: longest write {worst_write:?}, longest way of a change to a follower {longest:?}", taking.join().ok());
+    println!(
+        "with {:?} snapshots meanwhile: longest write {worst_write:?}, longest way of a change to a follower {longest:?}",
+        taking.join().ok()
+    );
     started = Instant::now();
     root.shutdown(Duration::from_secs(60)).await;
     println!("stopped in {:?}", started.elapsed());

@@ -77,9 +77,9 @@ pub use supervisor::{
     Supervisor, SupervisorHandle, SupervisorSlot,
 };
 pub use task_child::TaskCtx;
-pub use template::{TemplateHandle, TemplateSlot};
 pub use telemetry::event::{Ending, TelemetryEvent, Whom};
 pub use telemetry::watchdog::WatchdogOptions;
+pub use template::{TemplateHandle, TemplateSlot};
 pub use tokio_util::sync::CancellationToken;
 pub use tree::TreeStore;
 

@@ -39,10 +39,8 @@ pub(crate) enum Input {
     StartAll,
     /// A start has ended.
     Started { key: Key, inc: u64, outcome: Result<Birth, ExitReason> },
-    /// A running child ended.
+    /// A running child ended, by itself or because it was stopped.
     Exited { key: Key, inc: u64, reason: ExitReason },
-    /// A stop has ended; an exit seen before has said why.
-    Stopped { key: Key, inc: u64, reason: ExitReason },
     /// A timer fired.
     Timer { token: Token },
     /// Somebody asks for something.
@@ -249,7 +247,6 @@ impl Machine {
             Input::StartAll => self.start_all(&mut turn),
             Input::Started { key, inc, outcome } => self.on_started(&mut turn, key, inc, outcome),
             Input::Exited { key, inc, reason } => self.on_exited(&mut turn, key, inc, reason),
-            Input::Stopped { key, inc, reason } => self.on_stopped(&mut turn, key, inc, reason),
             Input::Timer { token } => self.on_timer(&mut turn, token),
             Input::Admin { ticket, request } => self.on_admin(&mut turn, ticket, request),
             Input::Shutdown => self.shut_down(&mut turn, ExitReason::shutdown("shutdown")),
@@ -375,6 +372,7 @@ impl Machine {
                 round.delay = None;
                 round.stage = Stage::Starting;
             }
+            self.show_queued(turn);
             return;
         };
         let Some(child) = self.children.get_mut(&key) else { return };

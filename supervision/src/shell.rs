@@ -5,6 +5,7 @@
 
 pub(crate) mod actor;
 mod admin;
+mod brood;
 mod effects;
 pub(crate) mod exits;
 mod ids;

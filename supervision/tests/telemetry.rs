@@ -59,8 +59,12 @@ async fn a_life_is_told_step_by_step() {
     let events = note(&tree);
     let a = Puppet::new("a", &record);
     let backoff = BackoffPolicy { initial: Duration::from_secs(1), max_attempts: Some(1), ..BackoffPolicy::default() };
-    let backoff =
-        BackoffPolicy { on_exhausted: Exhausted::GiveUp, reset_after: ResetRule::Never, jitter: Jitter::None, ..backoff };
+    let backoff = BackoffPolicy {
+        on_exhausted: Exhausted::GiveUp,
+        reset_after: ResetRule::Never,
+        jitter: Jitter::None,
+        ..backoff
+    };
     let root = start(&tree, vec![a.spec().backoff(backoff).counts(false)]).await;
     a.tell(Command::Error("broken"));
     events.until("restarted root/a#2").await;
@@ -202,9 +206,8 @@ async fn a_mailbox_that_fills_up_is_told_once_each_way() {
     assert_eq!(node.alerts.as_ref().unwrap().mailbox, MailboxLevel::High);
     a.tell(Command::Note("third".to_owned()));
     a.tell(Command::Note("fourth".to_owned()));
-    let critical = |node: &NodeView| {
-        node.alerts.as_ref().is_some_and(|alerts| alerts.mailbox == MailboxLevel::Critical)
-    };
+    let critical =
+        |node: &NodeView| node.alerts.as_ref().is_some_and(|alerts| alerts.mailbox == MailboxLevel::Critical);
     shows(&tree, "root/a", critical).await;
     free.store(true, Ordering::SeqCst);
     events.until("mailbox_normal root/a#1").await;
@@ -276,10 +279,8 @@ async fn who_waits_for_whom_is_shown_and_a_refused_cycle_is_told() {
     let address = a.address();
     let line = vec![b.address()];
     let asking = tokio::spawn(async move { address.call(|reply| Relay::Ask(line, reply), BUDGET).await });
-    let node = shows(&tree, "root/a", |node| {
-        node.alerts.as_ref().is_some_and(|alerts| !alerts.waits_for.is_empty())
-    })
-    .await;
+    let node =
+        shows(&tree, "root/a", |node| node.alerts.as_ref().is_some_and(|alerts| !alerts.waits_for.is_empty())).await;
     let waits = tree.waits();
     assert_eq!(waits.len(), 1);
     assert_eq!((waits[0].from_path.as_str(), waits[0].to_path.as_str()), ("root/a", "root/b"));

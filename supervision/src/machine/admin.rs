@@ -166,6 +166,10 @@ impl Machine {
             Request::Adopt(_, policy) => {
                 if let Some(child) = self.children.get_mut(&key) {
                     child.policy = policy;
+                    // It is wanted again while it is on its way out.
+                    if child.phase == (Phase::Stopping { then: Then::Delete }) {
+                        child.phase = Phase::Stopping { then: Then::Cycle };
+                    }
                 }
                 turn.out.push(Effect::Changed { key });
                 turn.reply(ticket, Ok(Answer::Done));
@@ -248,7 +252,7 @@ impl Machine {
     fn suspend(&mut self, turn: &mut Turn<'_>, ticket: Ticket, key: Key) {
         let Some(child) = self.children.get_mut(&key) else { return };
         child.suspended = true;
-        if matches!(child.phase, Phase::Waiting { .. }) {
+        if matches!(child.phase, Phase::Waiting { .. } | Phase::Queued) {
             self.disarm(turn, key);
             self.set_phase(turn, key, Phase::Down(Down::Suspended));
         } else {

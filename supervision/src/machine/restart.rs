@@ -71,16 +71,6 @@ impl Machine {
         }
     }
 
-    pub(super) fn on_stopped(&mut self, turn: &mut Turn<'_>, key: Key, inc: u64, reason: ExitReason) {
-        let Some(child) = self.children.get(&key) else { return };
-        if child.inc != inc {
-            return;
-        }
-        if let Phase::Stopping { then } = child.phase {
-            self.gone(turn, key, reason, then);
-        }
-    }
-
     /// A first or later start did not succeed.
     fn start_failed(&mut self, turn: &mut Turn<'_>, key: Key, reason: ExitReason) {
         let Some(child) = self.children.get_mut(&key) else { return };

@@ -126,6 +126,12 @@ impl Machine {
         if let Some(round) = &mut self.round {
             round.stage = stage;
         }
+        self.show_queued(turn);
+    }
+
+    /// What is shown of the children of a round depends on how far it is.
+    pub(super) fn show_queued(&self, turn: &mut Turn<'_>) {
+        turn.out.extend(self.queued.iter().map(|key| Effect::Changed { key: *key }));
     }
 
     /// Starts as many of the queued children as may start at once, in order. True when all of them are up.

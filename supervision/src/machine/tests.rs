@@ -229,7 +229,7 @@ fn a_child_stopped_while_starting_is_neither_lost_nor_restarted() {
     assert!(matches!(rig.phase(key), Some(Phase::Stopping { .. })));
     rig.feed(Input::Exited { key, inc: 1, reason: ExitReason::shutdown("shutdown") });
     assert_eq!(rig.phase(key), Some(Phase::Down(Down::Exited)));
-    rig.feed(Input::Stopped { key, inc: 1, reason: ExitReason::Killed });
+    rig.feed(Input::Exited { key, inc: 1, reason: ExitReason::Killed });
     assert_eq!(rig.phase(key), Some(Phase::Down(Down::Exited)));
 }
 

@@ -20,11 +20,13 @@ use crate::child_spec::{ChildSpec, SupervisorSpec};
 use crate::exit::ExitReason;
 use crate::machine::{Effect, Family, Input, Key, Machine, Mode, Phase, Rules, Ticket};
 use crate::path::ActorPath;
+use crate::scope::spawn;
+use crate::shell::brood::Brood;
 use crate::shell::exits::{bury, failed, terminated};
 use crate::shell::ids::ById;
 use crate::shell::messages::{Completion, Completions, Done, SupMsg};
 use crate::shell::seat::{Carried, Desk, ErasedSlot};
-use crate::shell::stops::{AbortOnDrop, StopStage};
+use crate::shell::stops::{AbortOnDrop, KILL_GRACE, StopStage};
 use crate::shell::timers::Timers;
 use crate::shell::tree_link::{NodeLink, TreeShared};
 use crate::supervisor::{StartError, SupervisorSlot};
@@ -55,6 +57,8 @@ pub(crate) struct ShellArgs {
     /// Told once all children are up, or why not.
     pub(crate) booted: Option<oneshot::Sender<Result<(), StartError>>>,
     pub(crate) role: Role,
+    /// Where its children are listed, shared with whoever has to clear up after it.
+    pub(crate) brood: Arc<Brood>,
 }
 
 /// A child as the shell sees it.
@@ -100,7 +104,7 @@ pub(crate) struct Shell {
     pub(crate) machine: Machine,
     pub(crate) links: ById<Link>,
     /// Who runs, by the number of its actor.
-    pub(crate) by_actor: ById<(Key, u64)>,
+    pub(crate) brood: Arc<Brood>,
     /// Who is between two incarnations, by the number of the one that is over.
     pub(crate) between: ById<Key>,
     /// Ends of actors whose start has not been reported yet.
@@ -204,7 +208,7 @@ impl Shell {
             me,
             machine: Machine::new(rules),
             links: ById::default(),
-            by_actor: ById::default(),
+            brood: args.brood,
             between: ById::default(),
             early_exits: ById::default(),
             starting: 0,
@@ -240,6 +244,10 @@ impl Shell {
     pub(crate) fn run(&mut self, input: Input) {
         let mut effects = std::mem::take(&mut self.effects);
         self.machine.step(Instant::now(), &mut self.rng, input, &mut effects);
+        // Answers go last: whoever asked finds everything else done.
+        for effect in effects.extract_if(.., |effect| !matches!(effect, Effect::Reply { .. })) {
+            self.carry_out(effect);
+        }
         for effect in effects.drain(..) {
             self.carry_out(effect);
         }
@@ -254,6 +262,12 @@ impl Shell {
                     Completion::Started { key, inc, outcome } => self.started(key, inc, outcome),
                     Completion::Stopped { key, inc, cell, outcome } => self.stopped(key, inc, &cell, outcome),
                     Completion::BudgetSpent => self.budget_spent(),
+                    Completion::Survived { key, inc, reason, left } => {
+                        for survivor in left {
+                            self.show_zombie(survivor);
+                        }
+                        self.over(key, inc, reason);
+                    }
                     Completion::Buried { zombie } => {
                         if let Some(node) = self.zombies.remove(&zombie) {
                             self.shared.tree.remove(node);
@@ -298,7 +312,7 @@ impl Shell {
             SupervisionEvent::ActorFailed(cell, error) => (cell, failed(error)),
             SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => return,
         };
-        match self.by_actor.remove(&cell.get_id().pid()) {
+        match self.brood.remove(cell.get_id().pid()) {
             Some((key, inc)) => {
                 self.exited(key, inc, reason);
                 self.note_between(key, cell.get_id().pid());
@@ -313,11 +327,32 @@ impl Shell {
     }
 
     fn is_stopping(&self, actor: u64) -> bool {
-        let Some((key, _)) = self.by_actor.get(&actor) else { return false };
-        self.links.get(key).and_then(|link| link.run.as_ref()).is_some_and(|run| run.stop_wanted)
+        let Some(key) = self.brood.key_of(actor) else { return false };
+        self.links.get(&key).and_then(|link| link.run.as_ref()).is_some_and(|run| run.stop_wanted)
     }
 
     pub(crate) fn exited(&mut self, key: Key, inc: u64, reason: ExitReason) {
+        if !self.survived_by_children(key, inc, &reason) {
+            self.over(key, inc, reason);
+        }
+    }
+
+    /// If a child has ended before children of its own, those are killed and waited for first.
+    pub(crate) fn survived_by_children(&mut self, key: Key, inc: u64, reason: &ExitReason) -> bool {
+        let run = self.links.get_mut(&key).and_then(|link| link.run.as_mut()).filter(|run| run.inc == inc);
+        let Some(run) = run else { return false };
+        let Some(brood) = run.desk.brood().filter(|brood| !brood.is_empty()) else { return false };
+        run.stop = StopStage::Over;
+        self.stop_timers.disarm(key);
+        let (completions, me, reason) = (Arc::clone(&self.completions), self.me.clone(), reason.clone());
+        spawn(async move {
+            let left = brood.clear(KILL_GRACE).await;
+            completions.push(&me, Completion::Survived { key, inc, reason, left });
+        });
+        true
+    }
+
+    pub(crate) fn over(&mut self, key: Key, inc: u64, reason: ExitReason) {
         if let Some(link) = self.links.get_mut(&key)
             && let Some(run) = link.run.take_if(|run| run.inc == inc)
         {
@@ -334,6 +369,9 @@ impl Shell {
 
     /// A child that is to come back can be named by its last actor until then.
     fn note_between(&mut self, key: Key, actor: u64) {
+        if self.machine.rules.family != Family::Template {
+            return;
+        }
         let coming = self.machine.child(key).is_some_and(|child| match child.phase {
             Phase::Starting | Phase::Waiting { .. } | Phase::Queued => true,
             Phase::Running { .. } | Phase::Stopping { .. } | Phase::Down(_) => false,
@@ -380,8 +418,10 @@ impl Shell {
 }
 
 impl Drop for Shell {
-    /// However the supervisor ends, nobody is left believing in its children.
+    /// However the supervisor ends, nobody is left believing in its children, and none of them lives on unseen.
     fn drop(&mut self) {
+        self.brood.close();
+        self.completions.close();
         for link in self.links.values() {
             if let Some(run) = &link.run {
                 run.desk.cancel.cancel();

@@ -43,7 +43,7 @@ impl Shell {
         if actor.supervisor != self.uid {
             return None;
         }
-        let running = self.by_actor.get(&actor.pid).map(|(key, _)| *key);
+        let running = self.brood.key_of(actor.pid);
         running.or_else(|| self.between.get(&actor.pid).copied())
     }
 

@@ -7,9 +7,11 @@ use ractor::ActorCell;
 use tokio::sync::{Notify, oneshot};
 
 use crate::child_spec::{ChildSpec, SpecView, SupervisorSpec};
+use crate::exit::ExitReason;
 use crate::incarnation::{ActorId, NotUp, Started};
 use crate::machine::{AdminError, Key, Request};
 use crate::path::ChildId;
+use crate::shell::brood::Survivor;
 use crate::supervisor::{ChildCount, ChildInfo, ReconfigureOptions, ReconfigureReport};
 
 /// Answers a request of the outside.
@@ -62,6 +64,8 @@ pub(crate) enum Completion {
     Stopped { key: Key, inc: u64, cell: ActorCell, outcome: StopOutcome },
     /// A zombie ended after all.
     Buried { zombie: u64 },
+    /// A child ended before children of its own; they have been cleared away, but for those in `left`.
+    Survived { key: Key, inc: u64, reason: ExitReason, left: Vec<Survivor> },
     /// The budget of the whole shutdown is spent.
     BudgetSpent,
 }
@@ -95,6 +99,15 @@ impl Completions {
     /// Queues a report of the supervisor's own turn, which reads the queue before it ends.
     pub(crate) fn push_own(&self, completion: Completion) {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).push_back(completion);
+    }
+
+    /// The supervisor is over: whoever was reported up and not yet looked at is nobody's child.
+    pub(crate) fn close(&self) {
+        while let Some(completion) = self.pop() {
+            if let Completion::Started { outcome: Ok(cell), .. } = completion {
+                cell.kill();
+            }
+        }
     }
 
     pub(crate) fn pop(&self) -> Option<Completion> {

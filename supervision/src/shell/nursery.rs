@@ -43,7 +43,9 @@ impl Nursery {
             slot: SupervisorSlot::new(),
             booted: None,
             role: Role::Nursery(Arc::clone(&report)),
+            brood: Arc::default(),
         };
+        core.desk.set_brood(&args.brood);
         let cell = ActorRuntime::<ShellActor>::spawn_linked_instant(None, ShellActor, args, core.cell.clone())
             .ok()
             .map(|(actor, _)| actor.get_cell());

@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use ractor::{ActorCell, ActorId};
+use tokio::sync::Notify;
 
 use crate::cancel::LazyToken;
 use crate::exit::ExitReason;
 use crate::incarnation::StartInfo;
 use crate::mailbox::Mailbox;
+use crate::shell::brood::Brood;
 use crate::shell::tree_link::{NodeLink, TreeShared};
 use crate::telemetry::meter::Meter;
 
@@ -38,6 +40,10 @@ pub(crate) struct Desk {
     pub(crate) spawned: OnceLock<ActorCell>,
     /// Cancelled when the incarnation is to stop, and when it is over.
     pub(crate) cancel: LazyToken,
+    /// Told when the start has to be given up at once, however it goes.
+    pub(crate) give_up: Notify,
+    /// The incarnation's own children, if it can have any.
+    brood: OnceLock<Arc<Brood>>,
     /// Whether the state is to be left here after a clean stop.
     carry: bool,
     papers: Mutex<Papers>,
@@ -77,6 +83,14 @@ impl Desk {
         }
         self.lock().left = Some(Box::new(state));
         None
+    }
+
+    pub(crate) fn set_brood(&self, brood: &Arc<Brood>) {
+        drop(self.brood.set(Arc::clone(brood)));
+    }
+
+    pub(crate) fn brood(&self) -> Option<Arc<Brood>> {
+        self.brood.get().cloned()
     }
 
     pub(crate) fn take_left(&self) -> Option<Carried> {

@@ -1,5 +1,6 @@
 //! Starting children: each start has a deadline and reports exactly once.
 
+use std::pin::pin;
 use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use ractor::ActorCell;
 use tokio_util::sync::CancellationToken;
 
 use crate::checkpoint::Checkpoint;
-use crate::child_spec::{ChildSpec, Restart, StartCtx, StartFn, check_spec};
+use crate::child_spec::{ChildSpec, Restart, Shutdown, StartCtx, StartFn, check_spec};
 use crate::exit::ExitReason;
 use crate::incarnation::NotUp;
 use crate::machine::{AdminError, Birth, Input, Key, Request};
@@ -17,8 +18,10 @@ use crate::panics::{catch, guard};
 use crate::path::ChildId;
 use crate::scope::spawn;
 use crate::shell::actor::{Link, Role, Run, Shell};
-use crate::shell::messages::{Completion, Done};
+use crate::shell::brood::Member;
+use crate::shell::messages::{Completion, Done, SupMsg};
 use crate::shell::seat::{Desk, Seating};
+use crate::shell::stops::KILL_GRACE;
 use crate::shell::tree_link::NodeLink;
 use crate::telemetry::meter::Meter;
 use crate::tree::NewNode;
@@ -145,12 +148,31 @@ impl Shell {
         if let Some(run) = self.links.get_mut(&key).and_then(|link| link.run.as_mut()) {
             run.abort_start = Some(abort.clone());
         }
+        let shutdown = self.links.get(&key).map_or(Shutdown::Brutal, |link| link.spec.shutdown);
         let completions = Arc::clone(&self.completions);
-        let me = self.me.clone();
-        spawn(async move {
-            let outcome = undone_if_failed(&desk, take_time(starting, limit, abort).await);
+        let (me, brood) = (self.me.clone(), Arc::clone(&self.brood));
+        let start = async move {
+            let outcome = take_time(starting, limit, shutdown, abort, &desk).await;
+            let outcome = undone_if_failed(&desk, outcome);
+            let up = outcome.as_ref().ok().cloned();
             completions.push(&me, Completion::Started { key, inc, outcome });
-        });
+            // Too late for a supervisor that is over.
+            if let Some(cell) = up.filter(|_| brood.is_closed()) {
+                cell.kill();
+                drop(cell.wait(Some(KILL_GRACE)).await);
+            }
+        };
+        spawn(self.brood.starts.track_future(start));
+    }
+
+    /// Lists the current incarnation of a child among those who run.
+    fn enlist(&self, key: Key, inc: u64) {
+        let Some(link) = self.links.get(&key) else { return };
+        let Some((cell, desk)) = link.run.as_ref().and_then(|run| Some((run.cell.clone()?, Arc::clone(&run.desk))))
+        else {
+            return;
+        };
+        self.brood.insert(Member { key, inc, cell, path: link.path.clone(), node: link.node.id, desk });
     }
 
     /// A temporary child is never started again, so what its start captured need not be kept.
@@ -174,12 +196,12 @@ impl Shell {
                 let before = self.links.get_mut(&key).and_then(|link| link.before.take());
                 self.forget_before(before);
                 self.forget_start(key);
-                self.by_actor.insert(actor, (key, inc));
+                self.enlist(key, inc);
                 let early = self.early_exits.remove(&actor);
                 self.run(Input::Started { key, inc, outcome: Ok(Birth::Up) });
                 match early {
                     Some(reason) => {
-                        self.by_actor.remove(&actor);
+                        self.brood.remove(actor);
                         self.exited(key, inc, reason);
                     }
                     None if stop_wanted => self.stop_running(key),
@@ -211,17 +233,44 @@ impl Shell {
 
 type Starting = BoxFuture<'static, Result<ActorCell, NotUp>>;
 
-/// The rest of a start that was not done at once, with its deadline and its end by hand.
-async fn take_time(starting: Starting, limit: Duration, abort: CancellationToken) -> Result<ActorCell, NotUp> {
-    tokio::select! {
+/// The rest of a start that was not done at once, with its deadline and its end by hand. A supervisor that is half up
+/// by then goes down in order first.
+async fn take_time(
+    starting: Starting,
+    limit: Duration,
+    shutdown: Shutdown,
+    abort: CancellationToken,
+    desk: &Desk,
+) -> Result<ActorCell, NotUp> {
+    let mut starting = pin!(guard(move || starting));
+    let cut = tokio::select! {
         biased;
-        () = abort.cancelled() => Err(ExitReason::shutdown("stopped while starting").into()),
-        outcome = tokio::time::timeout(limit, guard(move || starting)) => match outcome {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(panic)) => Err(ExitReason::Panic(Arc::new(panic)).into()),
-            Err(_) => Err(ExitReason::InitTimeout.into()),
+        () = abort.cancelled() => ExitReason::shutdown("stopped while starting"),
+        outcome = &mut starting => return match outcome {
+            Ok(outcome) => outcome,
+            Err(panic) => Err(ExitReason::Panic(Arc::new(panic)).into()),
         },
+        () = tokio::time::sleep(limit) => ExitReason::InitTimeout,
+    };
+    if let Some(cell) = desk.early.get() {
+        drop(cell.send_message(SupMsg::Shutdown));
+        let patience = async {
+            match shutdown {
+                Shutdown::Brutal => {}
+                Shutdown::Timeout(limit) => tokio::time::sleep(limit).await,
+                Shutdown::Infinity => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = cell.wait(None) => {}
+            () = patience => {}
+            () = desk.give_up.notified() => {}
+        }
+        cell.kill();
+        drop(cell.wait(Some(KILL_GRACE)).await);
     }
+    Err(cut.into())
 }
 
 /// Nothing of a failed start stays.

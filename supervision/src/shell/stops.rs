@@ -12,15 +12,16 @@ use tokio::time::Instant;
 
 use crate::child_spec::{ChildKind, Shutdown, StopMode};
 use crate::exit::ExitReason;
-use crate::machine::{Input, Key};
+use crate::machine::Key;
 use crate::scope::spawn;
 use crate::shell::actor::Shell;
+use crate::shell::brood::Survivor;
 use crate::shell::exits::SHUTDOWN;
 use crate::shell::messages::{Completion, StopOutcome, SupMsg};
 use crate::shell::tree_link::TreeShared;
 
 /// How long a killed child may take to be gone before it is a zombie.
-const KILL_GRACE: Duration = Duration::from_secs(1);
+pub(crate) const KILL_GRACE: Duration = Duration::from_secs(1);
 /// The same once the budget of the whole shutdown is spent.
 const LATE_GRACE: Duration = Duration::from_millis(100);
 
@@ -36,6 +37,8 @@ pub(crate) enum StopStage {
     Asked,
     /// The child was killed.
     Killed,
+    /// It has ended; children of its own are being cleared away.
+    Over,
 }
 
 /// A task that ends with whoever holds this.
@@ -120,7 +123,7 @@ impl Shell {
             return;
         }
         match (stage, cell) {
-            (StopStage::None, _) => {}
+            (StopStage::None | StopStage::Over, _) => {}
             (StopStage::Asked, _) => self.kill_overdue(key),
             (StopStage::Killed, Some(cell)) => {
                 if let Some(link) = self.links.get(&key)
@@ -135,6 +138,7 @@ impl Shell {
                 if let Some(abort) = &run.abort_start {
                     abort.cancel();
                 }
+                run.desk.give_up.notify_one();
             }
         }
     }
@@ -210,43 +214,36 @@ impl Shell {
 
     /// A stop has ended. Usually the child's own exit was heard first and this says nothing new.
     pub(crate) fn stopped(&mut self, key: Key, inc: u64, cell: &ActorCell, outcome: StopOutcome) {
+        let Some(link) = self.links.get(&key) else { return };
+        let Some(run) = link.run.as_ref().filter(|run| run.inc == inc && run.stop != StopStage::Over) else { return };
+        if run.cell.is_none() {
+            // It never came up; its start reports, if need be because it is given up now.
+            run.desk.give_up.notify_one();
+            return;
+        }
         let reason = match outcome {
             StopOutcome::Gone => ExitReason::shutdown(SHUTDOWN),
-            StopOutcome::Killed => ExitReason::Killed,
-            StopOutcome::Zombie => {
-                self.abandon(key, cell);
-                ExitReason::Killed
-            }
+            StopOutcome::Killed | StopOutcome::Zombie => ExitReason::Killed,
         };
-        let current =
-            self.links.get_mut(&key).and_then(|link| link.run.take_if(|run| run.inc == inc && run.cell.is_some()));
-        if let Some(run) = current {
-            run.desk.cancel.cancel();
-            self.stop_timers.disarm(key);
-            let left = run.desk.take_left().filter(|_| reason.is_clean());
-            self.by_actor.remove(&cell.get_id().pid());
-            if let Some(link) = self.links.get_mut(&key) {
-                link.carried = left;
-                if let Some(slot) = &link.spec.slot {
-                    slot.unpublish(cell.get_id(), &reason);
-                }
-                self.shared.tree.clear_children(link.node.id);
-            }
-            self.run(Input::Stopped { key, inc, reason });
+        if outcome == StopOutcome::Zombie {
+            let (path, node) = (link.path.clone(), link.node.id);
+            tracing::error!(target: "supervision", %path, "child does not end, abandoned");
+            self.show_zombie(Survivor { cell: cell.clone(), path, node });
         }
+        self.brood.remove(cell.get_id().pid());
+        self.exited(key, inc, reason);
     }
 
-    /// Lets go of a child that does not even die, but keeps showing it until it does.
-    fn abandon(&mut self, key: Key, cell: &ActorCell) {
+    /// Lets go of somebody who does not even die, but keeps showing it until it does.
+    pub(crate) fn show_zombie(&mut self, survivor: Survivor) {
+        let Survivor { cell, path, node } = survivor;
         cell.unlink(self.me.clone());
-        let Some(link) = self.links.get(&key) else { return };
-        tracing::error!(target: "supervision", path = %link.path, "child does not end, abandoned");
         let zombie = self.next_zombie;
         self.next_zombie += 1;
-        let node = self.shared.tree.insert_zombie(self.node, link.node.id, &link.path, zombie);
+        let node = self.shared.tree.insert_zombie(self.node, node, &path, zombie);
         self.zombies.insert(zombie, node);
         let completions = Arc::clone(&self.completions);
-        let (me, cell) = (self.me.clone(), cell.clone());
+        let me = self.me.clone();
         let tree = self.shared.tree.clone();
         spawn(async move {
             drop(cell.wait(None).await);

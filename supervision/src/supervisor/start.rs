@@ -53,6 +53,7 @@ impl Supervisor {
             slot: slot.clone(),
             booted: Some(booted),
             role: Role::Supervisor,
+            brood: Arc::default(),
         };
         let spawned = ractor::Actor::spawn(None, ShellActor, args).await;
         let cell = match spawned {
@@ -167,6 +168,8 @@ async fn start_supervisor(start: StartCtx, slot: SupervisorSlot, blueprint: Blue
     let seating = start.seating;
     slot.0.shared.store(Some(Arc::clone(&seating.shared)));
     let (booted, boot) = oneshot::channel();
+    let brood = Arc::default();
+    seating.desk.set_brood(&brood);
     let args = ShellArgs {
         spec: blueprint.spec,
         family: blueprint.family,
@@ -177,6 +180,7 @@ async fn start_supervisor(start: StartCtx, slot: SupervisorSlot, blueprint: Blue
         slot,
         booted: Some(booted),
         role: Role::Supervisor,
+        brood,
     };
     let (actor, _) =
         ractor::Actor::spawn_linked(None, ShellActor, args, seating.supervisor).await.map_err(start_error)?;

@@ -75,8 +75,7 @@ pub(crate) fn coalesce(batches: &[Arc<Batch>], view: &View, viewer: Viewer, most
         }
     }
     // Children go before their parents and come after them: they have the higher numbers.
-    let (mut ops, rest): (Vec<_>, Vec<_>) =
-        by_node.into_values().partition(|op| matches!(op, TreeOp::Remove(_)));
+    let (mut ops, rest): (Vec<_>, Vec<_>) = by_node.into_values().partition(|op| matches!(op, TreeOp::Remove(_)));
     ops.reverse();
     ops.extend(rest);
     Some(ops)

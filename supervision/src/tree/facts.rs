@@ -8,7 +8,9 @@ use std::time::Duration;
 use crate::child_spec::{Redaction, Restart, Strategy};
 use crate::path::{ActorPath, ChildId};
 use crate::tree::redact::Veil;
-use crate::tree::{Alerts, BusyView, Detail, ExitRecord, IntensityView, MailboxView, NodeFlags, NodeMetrics, NodeState};
+use crate::tree::{
+    Alerts, BusyView, Detail, ExitRecord, IntensityView, MailboxView, NodeFlags, NodeMetrics, NodeState,
+};
 
 /// The last part of a node's path, as it is: the child's id, or a pseudonym.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

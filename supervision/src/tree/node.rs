@@ -8,8 +8,8 @@ use crate::child_spec::{ChildKind, ChildSpec, Redaction};
 use crate::path::{ActorPath, ChildId};
 use crate::supervisor::SupervisorSlot;
 use crate::telemetry::meter::Meter;
-use crate::tree::soft::Soft;
 use crate::tree::redact::Veil;
+use crate::tree::soft::Soft;
 use crate::tree::{MailboxView, NodeFacts, NodeFlags, NodeMetrics, NodeState, NodeView};
 
 /// A node's number.

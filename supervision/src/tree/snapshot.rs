@@ -58,7 +58,8 @@ impl<'a> Taking<'a> {
         let inner = reader.store.lock();
         let walk = if let Some(ids) = &query.ids {
             Walk::Ids(ids.iter().copied().collect::<Vec<_>>().into_iter())
-        } else if query.root.is_none() && query.depth.is_none() && query.closed.is_empty() && query.summarise.is_none() {
+        } else if query.root.is_none() && query.depth.is_none() && query.closed.is_empty() && query.summarise.is_none()
+        {
             Walk::All(query.after.map_or(0, |after| after.saturating_add(1)))
         } else {
             let roots: Vec<NodeId> = match &query.root {

@@ -103,10 +103,12 @@ impl TreeStore {
         let path = ActorPath::parse(&format!("{of}~zombie{number}"));
         let (kind, class) = {
             let inner = self.lock();
-            inner.nodes.get(&child).map_or(("zombie", Redaction::Personal), |node| (node.view.kind, node.view.redaction))
+            inner
+                .nodes
+                .get(&child)
+                .map_or(("zombie", Redaction::Personal), |node| (node.view.kind, node.view.redaction))
         };
-        let new =
-            NewNode { parent: Some(parent), path: &path, name: &name, spec: None, meter: None, controller: None };
+        let new = NewNode { parent: Some(parent), path: &path, name: &name, spec: None, meter: None, controller: None };
         let (id, _) = self.insert_as(new, class, |facts| {
             facts.kind = kind;
             facts.is_supervisor = false;
@@ -122,8 +124,7 @@ impl TreeStore {
         let mut inner = self.lock();
         let Some(node) = inner.nodes.get_mut(&id) else { return };
         let (was, before, restarts) = (node.view.state, node.view.incarnation, node.view.restarts);
-        let comes_up = child.state == NodeState::Running
-            && (was != NodeState::Running || before != child.incarnation);
+        let comes_up = child.state == NodeState::Running && (was != NodeState::Running || before != child.incarnation);
         let facts = Arc::make_mut(&mut node.view);
         if comes_up {
             facts.started_at = Some(now);
