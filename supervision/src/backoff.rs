@@ -170,12 +170,16 @@ impl SlidingWindow {
         self.at.len() > max
     }
 
-    /// Records one more if there is room, else says when there will be.
+    /// Records one more if there is room, else records it for when there will be and says when that is.
     pub(crate) fn admit(&mut self, now: Instant, budget: Budget) -> Result<(), Instant> {
         self.prune(now, budget.per);
-        if self.at.len() >= budget.max as usize {
-            let oldest = self.at.front().copied().unwrap_or(now);
-            return Err(oldest + budget.per);
+        let max = budget.max as usize;
+        if self.at.len() >= max {
+            let until = self.at.front().copied().unwrap_or(now) + budget.per;
+            if self.at.len() == max {
+                self.at.push_back(until);
+            }
+            return Err(until);
         }
         self.at.push_back(now);
         Ok(())

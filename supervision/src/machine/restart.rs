@@ -76,6 +76,7 @@ impl Machine {
         let Some(child) = self.children.get_mut(&key) else { return };
         let isolated = child.policy.isolated();
         let fresh = child.fresh;
+        let temporary = child.policy.restart == Restart::Temporary;
         let asked = std::mem::take(&mut child.start_waiters);
         let by_hand = !asked.is_empty();
         for ticket in asked {
@@ -91,10 +92,10 @@ impl Machine {
                 let id = child.id.clone();
                 self.ended(turn, key, reason.clone(), Handling::Escalated);
                 self.set_phase(turn, key, Phase::Down(Down::Exited));
-                self.round = None;
                 self.mode = Mode::RollingBack(BootError::Child { id, reason });
             }
-            Mode::Booting | Mode::Up if fresh => {
+            // A temporary child that is down is not kept, whoever tried to start it.
+            Mode::Booting | Mode::Up if fresh || temporary => {
                 self.ended(turn, key, reason, Handling::Ended);
                 self.remove(turn, key);
             }

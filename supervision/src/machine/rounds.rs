@@ -19,8 +19,10 @@ impl Machine {
     /// Starts a round for `culprit`, or widens the one under way.
     pub(super) fn begin_round(&mut self, turn: &mut Turn<'_>, from: Key, culprit: Key, at: Option<Instant>) {
         self.set_phase(turn, culprit, Phase::Queued);
+        let mut current = Vec::new();
         let (from, delay) = match self.round.take() {
             Some(old) => {
+                current = old.current;
                 if let Stage::Waiting(token) = old.stage {
                     self.disarm_token(turn, token);
                 }
@@ -43,7 +45,9 @@ impl Machine {
             self.disarm(turn, key);
             self.set_phase(turn, key, Phase::Queued);
         }
-        self.round = Some(Round { from, stage: Stage::Stopping, delay, current: Vec::new() });
+        // Starts of older siblings go on, and the round is not over before they are.
+        current.retain(|key| *key < from);
+        self.round = Some(Round { from, stage: Stage::Stopping, delay, current });
     }
 
     /// True if a round under way is about to stop this child.

@@ -7,6 +7,7 @@ use crate::backoff::{BackoffPolicy, Budget, Exhausted, ResetRule};
 use crate::child_spec::Restart;
 
 mod otp;
+mod model;
 mod rig;
 
 use rig::*;
