@@ -320,13 +320,9 @@ impl Naive {
     fn decide(&mut self, key: u64, clean: bool, fatal: bool, ran: Option<u64>) {
         let Kid { plan, suspended, .. } = self.kids[&key].clone();
         self.set(key, Is::Exited);
-        match plan.restart {
-            Restart::Temporary => {
-                self.kids.remove(&key);
-                return;
-            }
-            Restart::Transient if clean => return,
-            Restart::Transient | Restart::Permanent => {}
+        if plan.restart == Restart::Temporary || (plan.restart == Restart::Transient && clean) {
+            self.forget_or_keep(key);
+            return;
         }
         if fatal {
             return self.set(key, Is::Failed);
@@ -383,6 +379,15 @@ impl Naive {
             delay = ms(policy.max).min(delay * policy.factor as u64);
         }
         self.bring_back(key, (delay > 0).then_some(now + delay), false, false);
+    }
+
+    /// A child that ended for good is forgotten if it is temporary or could not be named any more.
+    fn forget_or_keep(&mut self, key: u64) {
+        if self.kids[&key].plan.restart == Restart::Temporary || self.sort == Sort::Template {
+            self.kids.remove(&key);
+        } else {
+            self.set(key, Is::Exited);
+        }
     }
 
     fn bring_back(&mut self, key: u64, at: Option<u64>, cooling: bool, reset: bool) {

@@ -2,7 +2,7 @@
 //!
 //! `SOAK_CASES` says how many cases, `SOAK_SEED` the seed of the first; case n has that seed plus n. A failure names the
 //! seed of its case, so `SOAK_SEED=<that> SOAK_CASES=1` replays that case alone. Without `SOAK_SEED` the cases are always
-//! the same ones.
+//! the same ones. `SOAK_SHRINK` bounds how long a smaller failing case is looked for; 0 takes the case as it is.
 
 use std::fmt::Debug;
 
@@ -30,12 +30,13 @@ where
     let name = thread.name().unwrap_or("property");
     let cases = from_env("SOAK_CASES").unwrap_or(u64::from(short));
     let first = from_env("SOAK_SEED").unwrap_or(FIRST);
+    let shrink = from_env("SOAK_SHRINK").and_then(|steps| u32::try_from(steps).ok()).unwrap_or(4096);
     eprintln!("{name}: {cases} cases from seed {first}");
     for seed in (0..cases).map(|case| first.wrapping_add(case)) {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
         let config =
-            Config { failure_persistence: None, max_shrink_iters: 4096, max_shrink_time: 60_000, ..Config::default() };
+            Config { failure_persistence: None, max_shrink_iters: shrink, ..Config::default() };
         let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
         let tree = strategy.new_tree(&mut runner).unwrap_or_else(|why| panic!("{name}: no case: {why}"));
         match runner.run_one(tree, &property) {

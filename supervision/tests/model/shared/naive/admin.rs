@@ -1,6 +1,6 @@
 //! What the naive supervisor does when asked.
 
-use super::super::api::{Restart, Strategy};
+use super::super::api::Strategy;
 use super::super::program::{Plan, Sort, Step};
 use super::{Is, Naive};
 
@@ -28,11 +28,7 @@ impl Naive {
         if matches!(self.kids[&key].is, Is::Up { .. }) {
             self.note("end", key);
         }
-        if self.kids[&key].plan.restart == Restart::Temporary {
-            self.kids.remove(&key);
-        } else {
-            self.set(key, Is::Exited);
-        }
+        self.forget_or_keep(key);
         self.answer(ticket, "ok");
     }
 
