@@ -91,8 +91,6 @@ pub(crate) enum Order {
     /// It notes `dying a#1`, works on this a while and dies of it.
     DieAfter(Duration, Death),
     Incarnation(Reply<u64>),
-    /// Answers and then blocks no thread but never comes back.
-    Hang,
     /// Kills its supervisor.
     KillSupervisor,
     /// Cuts the link to its supervisor.
@@ -236,10 +234,6 @@ impl Actor for Probe {
     async fn handle(&self, _: &mut Witness, order: Order, ctx: &Ctx<Order>) -> ActorResult {
         match order {
             Order::Incarnation(reply) => reply.send(ctx.incarnation()),
-            Order::Hang => {
-                self.record.note(format!("hang {}#{}", self.name, ctx.incarnation()));
-                std::future::pending().await
-            }
             Order::KillSupervisor => kill_supervisor(ctx),
             Order::CutLink(reply) => {
                 cut_link(ctx);
