@@ -227,7 +227,7 @@ async fn sup_start_child_returns_error_simple() {
         let reason = failed(simple.children.start_child(child).await);
         assert_eq!((reason.class(), reason.text().as_str()), (ExitClass::InitFailed, text));
         assert!(simple.sup.which_children().await.unwrap().is_empty());
-        assert_eq!(counts(&simple.sup).await, [0, 0, 0, 0]);
+        assert_eq!(counts(&simple.sup).await, [1, 0, 0, 0], "the template itself");
     }
     // The supervisor goes on.
     assert!(!simple.children.start_child(Probe::new("child2", &record)).await.unwrap().is_ignored());
