@@ -20,6 +20,8 @@ pub(super) struct Rig {
     pub(super) timers: Vec<(Instant, Token)>,
     /// Children whose starts fail.
     pub(super) failing: Vec<Key>,
+    /// Children whose next start fails, once for each time they are named.
+    pub(super) fail_once: Vec<Key>,
     /// Children whose starts say that there is nothing to run.
     pub(super) ignoring: Vec<Key>,
     /// Answers given, oldest first.
@@ -52,6 +54,7 @@ impl Rig {
             log: Vec::new(),
             timers: Vec::new(),
             failing: Vec::new(),
+            fail_once: Vec::new(),
             ignoring: Vec::new(),
             replies: Vec::new(),
             manual: false,
@@ -89,7 +92,11 @@ impl Rig {
                 if self.manual {
                     return None;
                 }
-                let outcome = if self.failing.contains(&key) {
+                let once = self.fail_once.iter().position(|failing| *failing == key);
+                let outcome = if self.failing.contains(&key) || once.is_some() {
+                    if let Some(at) = once {
+                        self.fail_once.remove(at);
+                    }
                     Err(ExitReason::error("no"))
                 } else if self.ignoring.contains(&key) {
                     Ok(Birth::Ignored)
@@ -168,6 +175,72 @@ impl Rig {
 
     pub(super) fn phase(&self, key: Key) -> Option<Phase> {
         self.machine.child(key).map(|child| child.phase)
+    }
+
+    /// A supervisor of another family, up and without children.
+    pub(super) fn of(family: Family, max_restarts: u32) -> Self {
+        let mut rig = Self::new(Strategy::OneForOne, max_restarts, Vec::new());
+        rig.machine.rules.family = family;
+        rig.feed(Input::StartAll);
+        rig.log.clear();
+        rig
+    }
+
+    /// The answer to a request, if there is one yet.
+    pub(super) fn ask(&mut self, request: Request) -> Option<Result<Answer, AdminError>> {
+        self.replies.clear();
+        self.admin(request);
+        self.replies.pop().map(|(_, answer)| answer)
+    }
+
+    /// Adds a child and starts it, as the shell does.
+    pub(super) fn add(&mut self, id: &str, policy: Policy) -> Option<Result<Answer, AdminError>> {
+        let id = ChildId::from(id);
+        if let Err(error) = self.machine.admits(&id) {
+            return Some(Err(error));
+        }
+        let key = self.machine.insert(id, policy);
+        self.ask(Request::StartNew(key))
+    }
+
+    /// Which incarnation of each child is up, in start order.
+    pub(super) fn incarnations(&self) -> Vec<(Key, u64)> {
+        self.up.iter().map(|(key, inc)| (*key, *inc)).collect()
+    }
+
+    /// How many children are known.
+    pub(super) fn known(&self) -> usize {
+        self.machine.children().count()
+    }
+
+    /// Tells the machine of the end of a child, where the rig does nothing by itself.
+    pub(super) fn ends(&mut self, key: Key, inc: u64, reason: ExitReason) {
+        self.up.remove(&key);
+        self.feed(Input::Exited { key, inc, reason });
+    }
+}
+
+/// An answer in a word.
+pub(super) fn word(answer: Option<Result<Answer, AdminError>>) -> &'static str {
+    match answer {
+        None => "later",
+        Some(Ok(Answer::Done)) => "done",
+        Some(Ok(Answer::Started { birth: Birth::Up, .. })) => "started",
+        Some(Ok(Answer::Started { birth: Birth::Ignored, .. })) => "ignored",
+        Some(Err(error)) => match error {
+            AdminError::NotFound => "not_found",
+            AdminError::Running => "running",
+            AdminError::Restarting => "restarting",
+            AdminError::AlreadyStarted(_) => "already_started",
+            AdminError::AlreadyPresent => "already_present",
+            AdminError::MaxChildren => "max_children",
+            AdminError::NotSupported => "not_supported",
+            AdminError::StartFailed(_) => "start_failed",
+            AdminError::Terminated => "terminated",
+            AdminError::Spec(_) => "spec",
+            AdminError::ShuttingDown => "shutting_down",
+            AdminError::NoProc => "noproc",
+        },
     }
 }
 
