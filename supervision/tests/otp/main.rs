@@ -19,4 +19,5 @@ mod significant;
 mod sup_start;
 mod sup_start_map;
 mod sup_stop;
+mod table;
 mod termination;
