@@ -324,6 +324,7 @@ impl Machine {
         self.disarm(turn, key);
         let Some(child) = self.children.get_mut(&key) else { return };
         child.inc += 1;
+        child.held = false;
         let inc = child.inc;
         self.set_phase(turn, key, Phase::Starting);
         turn.out.push(Effect::Start { key, inc });

@@ -140,7 +140,14 @@ impl Machine {
                 self.start_or_queue(turn, key);
             }
             Request::TerminateKey(key) => self.terminate(turn, ticket, key, Then::Terminate),
-            Request::Operator(request) => self.on_request(turn, ticket, *request),
+            Request::Operator(request) => {
+                if let Request::Terminate(id) = request.as_ref()
+                    && let Some(child) = self.by_id.get(id).and_then(|key| self.children.get_mut(key))
+                {
+                    child.held = true;
+                }
+                self.on_request(turn, ticket, *request);
+            }
             _ if self.rules.family == Family::Template => turn.reply(ticket, Err(AdminError::NotSupported)),
             request => self.on_request(turn, ticket, request),
         }

@@ -22,6 +22,8 @@ pub(crate) struct Child {
     pub(crate) restarts: u64,
     /// Restarts are suspended by hand.
     pub(crate) suspended: bool,
+    /// Stopped by an operator, so nothing but a start by hand brings it back.
+    pub(crate) held: bool,
     /// It has never been up, and a failed start is reported to whoever asked for it.
     pub(crate) fresh: bool,
     pub(crate) retries: SlidingWindow,
@@ -40,6 +42,7 @@ impl Child {
             attempt: 0,
             restarts: 0,
             suspended: false,
+            held: false,
             fresh: true,
             retries: SlidingWindow::default(),
             last_exit: None,

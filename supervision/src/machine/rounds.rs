@@ -34,13 +34,19 @@ impl Machine {
             }
             None => (from, at),
         };
-        // Siblings that wait for a retry of their own are part of the round from now on.
-        let waiting: Vec<Key> = self
-            .children
-            .range(from..)
-            .filter(|(_, child)| matches!(child.phase, Phase::Waiting { .. }))
-            .map(|(key, _)| *key)
-            .collect();
+        // Siblings that wait for a retry of their own are part of the round from now on, and so are those that are down
+        // without having failed: a round starts everybody, as OTP does, but whom an operator keeps down.
+        let along = |child: &Child| match child.phase {
+            Phase::Waiting { .. } => true,
+            Phase::Down(Down::Exited | Down::Ignored) => !child.held && child.policy.restart != Restart::Temporary,
+            Phase::Down(Down::Failed | Down::Suspended)
+            | Phase::Starting
+            | Phase::Running { .. }
+            | Phase::Stopping { .. }
+            | Phase::Queued => false,
+        };
+        let waiting: Vec<Key> =
+            self.children.range(from..).filter(|(_, child)| along(child)).map(|(key, _)| *key).collect();
         for key in waiting {
             self.disarm(turn, key);
             self.set_phase(turn, key, Phase::Queued);
