@@ -151,6 +151,12 @@ impl Probe {
         ChildSpec::actor(self.name.as_str(), "probe", &self.slot, move |_| (probe.clone(), ()))
     }
 
+    /// It is to be found in this slot instead of its own.
+    pub(crate) fn in_slot(mut self, slot: &Slot<Order>) -> Self {
+        self.slot = slot.clone();
+        self
+    }
+
     pub(crate) fn slot(&self) -> &Slot<Order> {
         &self.slot
     }
@@ -178,6 +184,11 @@ impl Probe {
         let over = format!("drop {}#{}", self.name, self.incarnation().await);
         self.tell(Order::Die(death));
         self.record.until(&over).await;
+    }
+
+    /// Makes it cut the link to its supervisor.
+    pub(crate) async fn unlink(&self) {
+        self.slot.address().call(Order::CutLink, LONG).await.unwrap();
     }
 
     fn birth(&self) -> Birth {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use supervision::Incarnation;
 use supervision::prelude::*;
 use supervision::testing::Recorder;
 use tokio::runtime::Runtime;
@@ -73,6 +74,25 @@ impl Drop for Elsewhere {
             runtime.shutdown_background();
         }
     }
+}
+
+/// Lets `owner` begin to start a probe and get hold of its actor, so that somebody else can pass it off as their own. The
+/// actor lives as long as `owner`, which waits for its start to end.
+pub(crate) async fn lend(owner: &SupervisorHandle, probe: &Probe) -> Arc<Mutex<Option<Incarnation>>> {
+    let (give, mut take) = tokio::sync::mpsc::channel(1);
+    let of = probe.clone();
+    let lender = ChildSpec::custom(probe.name.as_str(), "probe", probe.slot(), move |start| {
+        let (give, probe) = (give.clone(), of.clone());
+        async move {
+            let slot = probe.slot().clone();
+            give.send(start.spawn(&slot, probe, ()).await?).await?;
+            std::future::pending().await
+        }
+    });
+    let owner = owner.clone();
+    let lender = lender.init_timeout(Duration::MAX);
+    tokio::spawn(async move { owner.start_child(lender).await });
+    Arc::new(Mutex::new(take.recv().await))
 }
 
 /// One line of the log.

@@ -3,8 +3,7 @@
 use supervision::prelude::*;
 use supervision::testing::Recorder;
 use supervision::tree::NodeState;
-use supervision::{ActorId, ChildInfo, ExitClass, Handling, Incarnation, NotLinked, StartError};
-use tokio::sync::mpsc;
+use supervision::{ActorId, ChildInfo, ExitClass, Handling, NotLinked, StartError};
 
 use crate::support::*;
 use crate::support2::*;
@@ -89,18 +88,7 @@ async fn external_start_no_progress_log() {
 
     // An actor that another supervisor is about to have.
     let theirs = Probe::new("theirs", &record);
-    let (give, mut take) = mpsc::channel::<Incarnation>(1);
-    let puppet = theirs.clone();
-    let lender = ChildSpec::custom("theirs", "probe", theirs.slot(), move |start| {
-        let (give, puppet) = (give.clone(), puppet.clone());
-        async move {
-            let slot = puppet.slot().clone();
-            give.send(start.spawn(&slot, puppet, ()).await?).await?;
-            std::future::pending().await
-        }
-    });
-    let lending = tokio::spawn(async move { owner.start_child(lender).await });
-    let loot = std::sync::Arc::new(std::sync::Mutex::new(Some(take.recv().await.unwrap())));
+    let loot = lend(&owner, &theirs).await;
 
     // Passed off as a child of ours, it is never shown or reported as started.
     let place = Slot::<Order>::new();
@@ -130,7 +118,7 @@ async fn external_start_no_progress_log() {
     // Its end is not ours to report either.
     assert_eq!(theirs.incarnation().await, 1);
     theirs.die(Death::Error).await;
-    lending.abort();
+    assert!(owner.shutdown(LONG).await.stragglers.is_empty());
     settled().await;
     assert_eq!(log.of(CHILD).len(), said.len());
     assert_eq!(tree.history(&CHILD.into()).len(), 1);
