@@ -11,10 +11,12 @@ mod support2;
 
 mod child_adm;
 mod child_specs;
+mod loops;
 mod misc;
 mod reconfigure;
 mod reports;
 mod restart;
+mod scale;
 mod significant;
 mod sup_start;
 mod sup_start_map;

@@ -106,9 +106,9 @@ async fn actors(sup: &SupervisorHandle) -> Vec<Option<ActorId>> {
 
 #[tokio::test(start_paused = true)]
 async fn count_children() {
-    let record = Recorder::new();
     let world = simple(at_most(2), |spec| spec.restart(Restart::Temporary)).await;
-    let probes: Vec<Probe> = (0..2000).map(|n| Probe::new(&n.to_string(), &record)).collect();
+    // Each notes its life for itself: waiting for one must not mean to read what all have noted.
+    let probes: Vec<Probe> = (0..2000).map(|n| Probe::new(&n.to_string(), &Recorder::new())).collect();
     for (first, last) in [(0, 1000), (1000, 2000)] {
         for probe in &probes[first..last] {
             world.children.start_child(probe.clone()).await.unwrap();
