@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use supervision::{
     BackoffPolicy, ChildSpec, Directory, DirectoryError, DirectoryOptions, DynamicOptions, Exhausted, Jitter,
-    ResetRule, Slot, SupervisorSlot,
+    Redaction, ResetRule, Slot, SupervisorSlot,
 };
 
 use super::actor::{ProfileActor, ProfileArgs, ProfileMessage, Proof};
@@ -280,6 +280,7 @@ fn profile_spec(key: &ProfileKey, slot: &Slot<ProfileMessage>, args: &Arc<AuthPr
         (ProfileActor, args)
     })
     .counts(false)
+    .redact(Redaction::Personal)
     .backoff(BackoffPolicy {
         initial: Duration::from_millis(50),
         max: Duration::from_secs(30),

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use supervision::{
-    Actor, ActorResult, BackoffPolicy, BoxError, ChildSpec, Ctx, Exhausted, Exit, Jitter, ResetRule, Slot, Timer,
+    Actor, ActorResult, BackoffPolicy, BoxError, ChildSpec, Ctx, Exhausted, Exit, Jitter, Redaction, ResetRule, Slot,
+    Timer,
 };
 use tokio::time::Instant;
 
@@ -120,7 +121,10 @@ pub(super) fn child_spec(
     backoff: BackoffPolicy,
     make: impl Fn() -> AccountArgs + Send + Sync + 'static,
 ) -> ChildSpec {
-    ChildSpec::actor(id, "channel account", slot, move |_| (AccountActor, make())).backoff(backoff).counts(false)
+    ChildSpec::actor(id, "channel account", slot, move |_| (AccountActor, make()))
+        .backoff(backoff)
+        .counts(false)
+        .redact(Redaction::Personal)
 }
 
 impl Actor for AccountActor {

@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use supervision::{Actor, ActorResult, BackoffPolicy, BoxError, ChildSpec, Ctx, Exit, Reply, Slot, Timer};
+use supervision::{Actor, ActorResult, BackoffPolicy, BoxError, ChildSpec, Ctx, Exit, Redaction, Reply, Slot, Timer};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 
@@ -146,6 +146,7 @@ pub(super) fn child_spec(
     ChildSpec::actor(id, "delivery lane", slot, move |_| (LaneActor, make()))
         .backoff(BackoffPolicy::default())
         .counts(false)
+        .redact(Redaction::Personal)
 }
 
 impl Actor for LaneActor {

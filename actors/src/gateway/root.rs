@@ -9,7 +9,8 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use supervision::{
-    AutoShutdown, ChildSpec, DynamicOptions, Intensity, StartMode, Strategy, SupervisorSlot, SupervisorSpec,
+    AutoShutdown, BackoffPolicy, ChildSpec, DynamicOptions, Intensity, StartMode, Strategy, SupervisorSlot,
+    SupervisorSpec, WatchdogOptions,
 };
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -175,8 +176,14 @@ fn root(lifecycle: ChildSpec, core: Vec<ChildSpec>) -> SupervisorSpec {
         intensity: ROOT,
         auto_shutdown: AutoShutdown::Never,
         starts: StartMode::Ordered,
-        children: vec![lifecycle, core],
+        children: vec![telemetry(), lifecycle, core],
     }
+}
+
+/// Looks after all others. Not in `core`, where its own fault would rebuild everything below it; first, so that it sees
+/// them start and stop.
+fn telemetry() -> ChildSpec {
+    ChildSpec::watchdog("telemetry", WatchdogOptions::default()).counts(false).backoff(BackoffPolicy::default())
 }
 
 fn run_slots(config: &Config) -> usize {

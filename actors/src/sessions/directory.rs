@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use supervision::{
     BackoffPolicy, ChildSpec, Directory, DirectoryError, DirectoryOptions, DynamicOptions, Exhausted, Jitter, Mailbox,
-    PartitionSlot, Reply, ResetRule, Restart, Slot,
+    PartitionSlot, Redaction, Reply, ResetRule, Restart, Slot,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -100,6 +100,7 @@ impl Sessions {
             ChildSpec::actor(id, "session", slot, make)
                 .restart(Restart::Transient)
                 .backoff(policy())
+                .redact(Redaction::Personal)
                 .mailbox(Mailbox::reject(256))
         };
         let options = DirectoryOptions { idle_after: IDLE_AFTER, max_live: MAX_LIVE, ..DirectoryOptions::default() };

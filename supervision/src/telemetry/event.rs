@@ -222,6 +222,42 @@ pub(crate) fn meltdown(tree: &TreeStore, node: u64, path: &ActorPath, child: &st
     tree.tell_of(node, |whom| TelemetryEvent::Meltdown { whom, child, restarts });
 }
 
+/// What the watchdog has found.
+pub(crate) fn found(tree: &TreeStore, event: TelemetryEvent) {
+    match &event {
+        TelemetryEvent::SlowHandler { whom, elapsed } => {
+            let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+            tracing::warn!(target: "supervision", path = %whom.path, incarnation = whom.incarnation, elapsed_ms, "slow handler");
+        }
+        TelemetryEvent::MailboxHigh { whom, level, depth, bound } => {
+            let level = level.as_str();
+            tracing::warn!(target: "supervision", path = %whom.path, level, depth, bound, "mailbox fills up");
+        }
+        TelemetryEvent::MailboxNormal { whom, depth } => {
+            tracing::info!(target: "supervision", path = %whom.path, depth, "mailbox has room again");
+        }
+        TelemetryEvent::WaitCycle { paths } => {
+            tracing::warn!(target: "supervision", ?paths, "call refused, it would wait for itself");
+        }
+        TelemetryEvent::SpecAdded(_)
+        | TelemetryEvent::SpecRemoved(_)
+        | TelemetryEvent::Spawned(_)
+        | TelemetryEvent::InitFailed(..)
+        | TelemetryEvent::Running(_)
+        | TelemetryEvent::Restarted { .. }
+        | TelemetryEvent::ExitClean(..)
+        | TelemetryEvent::ExitAbnormal(..)
+        | TelemetryEvent::RestartScheduled { .. }
+        | TelemetryEvent::CoolingDown { .. }
+        | TelemetryEvent::GaveUp(_)
+        | TelemetryEvent::Meltdown { .. }
+        | TelemetryEvent::Stopping(_)
+        | TelemetryEvent::ShutdownTimeout(_)
+        | TelemetryEvent::Zombie(_) => {}
+    }
+    tree.tell(event);
+}
+
 /// Somebody had to be killed.
 pub(crate) fn stopped_late(tree: &TreeStore, path: &ActorPath) {
     if let Some(id) = tree.id_at(path) {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::telemetry::event::{TelemetryEvent, Whom};
+use crate::telemetry::event::{TelemetryEvent, Whom, found};
 use crate::telemetry::watchdog::WatchdogOptions;
 use crate::tree::node::{Node, NodeId};
 use crate::tree::snapshot::CHUNK;
@@ -36,14 +36,14 @@ impl Watch {
         while let Some(start) = from.filter(|_| !stop()) {
             let mut events = Vec::new();
             from = self.look_at_some(start, now, &waits, &mut gone, &mut events);
-            events.into_iter().for_each(|event| self.tree.tell(event));
+            events.into_iter().for_each(|event| found(&self.tree, event));
             self.tree.let_others_in();
         }
         if from.is_none() {
             self.watched.retain(|id, _| !gone.contains(id));
         }
         for paths in self.tree.new_cycles() {
-            self.tree.tell(TelemetryEvent::WaitCycle { paths });
+            found(&self.tree, TelemetryEvent::WaitCycle { paths });
         }
     }
 
