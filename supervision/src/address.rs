@@ -8,15 +8,20 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use ractor::{ActorCell, ActorId, ActorStatus, MessagingErr};
-use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
-use crate::call::{CallError, Reply, WaitEdge};
+use crate::call::{CallError, Reply, WaitEdge, within};
 use crate::context::Core;
+use crate::deadlines::Deadlines;
 use crate::exit::ExitReason;
-use crate::mailbox::admission::{Admission, Refused};
-use crate::mailbox::envelope::{Env, Wire};
+use crate::mailbox::admission::{Permit, Refused};
+use crate::mailbox::envelope::{Env, Postage, Wire};
+use crate::mailbox::inbox::Inbox;
 use crate::shell::seat::ErasedSlot;
+
+/// What a deadline beyond the clock's end is taken for: thirty years.
+const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
 /// A message that was not accepted, given back.
 #[derive(thiserror::Error)]
@@ -76,7 +81,7 @@ pub(crate) struct SlotInner<M: Send + 'static> {
 /// One incarnation, as senders see it.
 pub(crate) struct Live<M: Send + 'static> {
     pub(crate) cell: ActorCell,
-    pub(crate) admission: Admission,
+    pub(crate) inbox: Arc<Inbox<M>>,
     pub(crate) core: Arc<Core>,
     /// A message came back: the queue is closed, though the runtime may not say so yet.
     closed: AtomicBool,
@@ -86,10 +91,10 @@ pub(crate) struct Live<M: Send + 'static> {
 }
 
 impl<M: Send + 'static> Live<M> {
-    pub(crate) fn new(cell: ActorCell, admission: Admission, core: Arc<Core>) -> Self {
+    pub(crate) fn new(cell: ActorCell, inbox: Arc<Inbox<M>>, core: Arc<Core>) -> Self {
         Self {
             cell,
-            admission,
+            inbox,
             core,
             closed: AtomicBool::new(false),
             withdrawn: AtomicBool::new(false),
@@ -102,16 +107,35 @@ impl<M: Send + 'static> Live<M> {
         self.closed.load(Ordering::Relaxed) || self.cell.get_status() >= ActorStatus::Draining
     }
 
+    /// The table that calls to this actor leave their deadlines in.
+    pub(crate) fn deadlines(&self) -> Arc<Deadlines> {
+        Arc::clone(&self.core.shared.deadlines)
+    }
+
+    /// Takes room for a message, at once.
+    pub(crate) fn try_enter(&self) -> Result<Permit<'_>, Refused> {
+        self.inbox.admission.try_enter()
+    }
+
+    /// Takes room for a message, waiting for it if the mailbox is one to wait for.
+    pub(crate) async fn enter(&self) -> Result<Permit<'_>, Refused> {
+        self.inbox.admission.enter().await
+    }
+
+    /// Queues a message of the actor's own, past the bound; gives it back if the incarnation is over.
+    pub(crate) fn report(&self, message: M) -> Result<(), M> {
+        self.deliver(message, Postage { permit: None, deadline: None, returns: false })
+    }
+
+    /// Queues a message that an incarnation before took in but did not open, past the bound; gives it back if this one
+    /// is over too.
+    pub(crate) fn redeliver(&self, message: M) -> Result<(), M> {
+        self.deliver(message, Postage { permit: None, deadline: None, returns: true })
+    }
+
     /// Queues a message; gives it back if the incarnation is over.
-    pub(crate) fn deliver(
-        &self,
-        home: Option<&Arc<SlotInner<M>>>,
-        message: M,
-        deadline: Option<Instant>,
-        permit: Option<OwnedSemaphorePermit>,
-    ) -> Result<(), M> {
-        let home = home.filter(|home| home.hooks.get().is_some()).map(Arc::downgrade);
-        let env = Env::new(message, deadline, Arc::clone(&self.core.meter), home, permit);
+    pub(crate) fn deliver(&self, message: M, postage: Postage<'_>) -> Result<(), M> {
+        let env = Env::new(message, &self.inbox, postage);
         match self.cell.send_message(Wire::User(env)) {
             Ok(()) => Ok(()),
             Err(MessagingErr::SendErr(Wire::User(env))) => {
@@ -148,6 +172,25 @@ impl<M: Send + 'static> SlotInner<M> {
         self.live.load_full()
     }
 
+    /// Sends if there is room now; says what `note` makes of the receiver.
+    fn try_send<T>(
+        &self,
+        message: M,
+        deadline: Option<(Instant, Instant)>,
+        note: impl FnOnce(&Live<M>) -> T,
+    ) -> Result<T, CastError<M>> {
+        let live = self.live.load();
+        let Some(live) = live.as_deref() else { return Err(CastError::NoProc(message)) };
+        match live.try_enter() {
+            Ok(permit) => {
+                let postage = Postage { permit: Some(permit), deadline, returns: true };
+                live.deliver(message, postage).map_err(CastError::NoProc).map(|()| note(live))
+            }
+            Err(Refused::Full) => Err(CastError::Busy(message)),
+            Err(Refused::Closed) => Err(CastError::NoProc(message)),
+        }
+    }
+
     pub(crate) fn publish(&self, live: Arc<Live<M>>) {
         self.live.store(Some(live));
         if let Some(hooks) = self.hooks.get() {
@@ -174,7 +217,7 @@ impl<M: Send + 'static> ErasedSlot for SlotInner<M> {
         if live.cell.get_id() != actor || live.withdrawn.swap(true, Ordering::AcqRel) {
             return;
         }
-        live.admission.close();
+        live.inbox.admission.close();
         // Told before the place is free, so that nobody starts a successor unaware of how this one ended.
         if let Some(hooks) = self.hooks.get() {
             hooks.exited(reason);
@@ -226,6 +269,11 @@ impl<M: Send + 'static> fmt::Debug for Slot<M> {
     }
 }
 
+/// A time as far ahead as the clock can tell, at most.
+pub(crate) fn after(now: Instant, timeout: Duration) -> Instant {
+    now.checked_add(timeout).unwrap_or_else(|| now + FAR)
+}
+
 /// Where to send messages to an actor, whichever incarnation of it is live. Cheap to clone.
 pub struct Address<M: Send + 'static>(pub(crate) Arc<SlotInner<M>>);
 
@@ -235,12 +283,7 @@ impl<M: Send + 'static> Address<M> {
     /// # Errors
     /// The message comes back if there is no room or nobody to take it.
     pub fn try_cast(&self, message: M) -> Result<(), CastError<M>> {
-        let Some(live) = self.0.live() else { return Err(CastError::NoProc(message)) };
-        match live.admission.try_enter() {
-            Ok(permit) => live.deliver(Some(&self.0), message, None, Some(permit)).map_err(CastError::NoProc),
-            Err(Refused::Full) => Err(CastError::Busy(message)),
-            Err(Refused::Closed) => Err(CastError::NoProc(message)),
-        }
+        self.0.try_send(message, None, |_| {})
     }
 
     /// Sends, waiting for room if the mailbox is one to wait for.
@@ -248,7 +291,10 @@ impl<M: Send + 'static> Address<M> {
     /// # Errors
     /// The message comes back if there is no room or nobody to take it.
     pub async fn cast(&self, message: M) -> Result<(), CastError<M>> {
-        self.send(message, None).await
+        match self.0.try_send(message, None, |_| {}) {
+            Err(CastError::Busy(message)) => Box::pin(self.send(message, None, |_| {})).await,
+            outcome => outcome,
+        }
     }
 
     /// Asks and waits for the answer, at most `timeout`, room in the mailbox included.
@@ -257,19 +303,33 @@ impl<M: Send + 'static> Address<M> {
     /// See [`CallError`].
     pub async fn call<R: Send>(&self, build: impl FnOnce(Reply<R>) -> M, timeout: Duration) -> Result<R, CallError> {
         let edge = WaitEdge::enter(self.0.uid)?;
-        let deadline = Instant::now() + timeout;
+        let now = Instant::now();
+        let deadline = after(now, timeout);
         let (reply, answer) = Reply::pair();
-        let message = build(reply);
-        let exchange = async {
-            self.send(message, Some(deadline)).await.map_err(|error| match error {
-                CastError::Busy(_) => CallError::Busy,
-                CastError::NoProc(_) => CallError::NoProc,
-            })?;
-            answer.await.map_err(|_| if Instant::now() >= deadline { CallError::Expired } else { CallError::Crashed })
+        let outcome = match self.0.try_send(build(reply), Some((now, deadline)), Live::deadlines) {
+            Ok(table) => within(&table, deadline, answer).await,
+            Err(CastError::NoProc(_)) => Err(CallError::NoProc),
+            Err(CastError::Busy(message)) => Box::pin(self.call_when_room(message, now, deadline, answer)).await,
         };
-        let outcome = tokio::time::timeout_at(deadline, exchange).await.unwrap_or(Err(CallError::Timeout));
         drop(edge);
         outcome
+    }
+
+    /// The rest of a call that found the mailbox full.
+    async fn call_when_room<R: Send>(
+        &self,
+        message: M,
+        now: Instant,
+        deadline: Instant,
+        answer: oneshot::Receiver<R>,
+    ) -> Result<R, CallError> {
+        let sent = tokio::time::timeout_at(deadline, self.send(message, Some((now, deadline)), Live::deadlines));
+        match sent.await {
+            Ok(Ok(table)) => within(&table, deadline, answer).await,
+            Ok(Err(CastError::Busy(_))) => Err(CallError::Busy),
+            Ok(Err(CastError::NoProc(_))) => Err(CallError::NoProc),
+            Err(_) => Err(CallError::Timeout),
+        }
     }
 
     /// True if an incarnation is live.
@@ -289,10 +349,19 @@ impl<M: Send + 'static> Address<M> {
         }
     }
 
-    pub(crate) async fn send(&self, message: M, deadline: Option<Instant>) -> Result<(), CastError<M>> {
+    /// Sends, waiting for room; says what `note` makes of the receiver.
+    async fn send<T>(
+        &self,
+        message: M,
+        deadline: Option<(Instant, Instant)>,
+        note: impl FnOnce(&Live<M>) -> T,
+    ) -> Result<T, CastError<M>> {
         let Some(live) = self.0.live() else { return Err(CastError::NoProc(message)) };
-        match live.admission.enter().await {
-            Ok(permit) => live.deliver(Some(&self.0), message, deadline, Some(permit)).map_err(CastError::NoProc),
+        match live.enter().await {
+            Ok(permit) => {
+                let postage = Postage { permit: Some(permit), deadline, returns: true };
+                live.deliver(message, postage).map_err(CastError::NoProc).map(|()| note(&live))
+            }
             Err(Refused::Full) => Err(CastError::Busy(message)),
             Err(Refused::Closed) => Err(CastError::NoProc(message)),
         }

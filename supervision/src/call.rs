@@ -2,10 +2,16 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::task::Poll;
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+
+use crate::deadlines::{Alarm, Deadlines};
+use crate::panics::Frame;
 
 /// Why a call has no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,9 +68,20 @@ impl<R> fmt::Debug for Reply<R> {
     }
 }
 
-tokio::task_local! {
-    /// The actor whose callback is running.
-    pub(crate) static CURRENT: u64;
+/// The answer, if it comes in time.
+pub(crate) async fn within<R>(
+    table: &Arc<Deadlines>,
+    deadline: Instant,
+    mut answer: oneshot::Receiver<R>,
+) -> Result<R, CallError> {
+    let mut alarm = Alarm::new(table, deadline);
+    poll_fn(|cx| match Pin::new(&mut answer).poll(cx) {
+        Poll::Ready(Ok(answer)) => Poll::Ready(Ok(answer)),
+        Poll::Ready(Err(_)) if Instant::now() >= deadline => Poll::Ready(Err(CallError::Expired)),
+        Poll::Ready(Err(_)) => Poll::Ready(Err(CallError::Crashed)),
+        Poll::Pending => alarm.poll(cx).map(|()| Err(CallError::Timeout)),
+    })
+    .await
 }
 
 /// Who waits for whom, since when. Only callbacks register: a scoped task may wait without blocking its actor.
@@ -90,7 +107,7 @@ pub(crate) struct WaitEdge {
 impl WaitEdge {
     /// Registers that the running actor waits for `callee`.
     pub(crate) fn enter(callee: u64) -> Result<Self, CallError> {
-        let Ok(caller) = CURRENT.try_with(|id| *id) else { return Ok(Self { edge: None }) };
+        let Some(caller) = Frame::actor() else { return Ok(Self { edge: None }) };
         let mut graph = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(mut cycle) = way(&graph, callee, caller) {
             drop(graph);

@@ -24,6 +24,7 @@ use crate::shell::nursery::Nursery;
 use crate::shell::seat::Desk;
 use crate::shell::tree_link::{NodeLink, TreeShared};
 use crate::telemetry::meter::Meter;
+use crate::trace::TraceId;
 
 /// The part of an incarnation that does not depend on its message type.
 pub(crate) struct Core {
@@ -123,6 +124,12 @@ impl<M: Send + 'static> Ctx<M> {
         self.core.last_exit.as_deref()
     }
 
+    /// The trace the message in hand belongs to, if it has one; messages sent while it is handled carry it on.
+    #[must_use]
+    pub fn trace(&self) -> Option<TraceId> {
+        TraceId::current()
+    }
+
     /// Cancelled when this incarnation is to stop.
     #[must_use]
     pub fn cancel(&self) -> &CancellationToken {
@@ -153,7 +160,7 @@ impl<M: Send + 'static> Ctx<M> {
                 tokio::select! {
                     biased;
                     () = cancelled.cancelled() => {}
-                    () = tokio::time::sleep(delay) => drop(live.deliver(None, message, None, None)),
+                    () = tokio::time::sleep(delay) => drop(live.report(message)),
                 }
             },
             |_| {},
@@ -248,7 +255,7 @@ pub struct Reporter<M: Send + 'static> {
 impl<M: Send + 'static> Reporter<M> {
     /// Sends; false if the incarnation is over.
     pub fn send(&self, message: M) -> bool {
-        self.live.deliver(None, message, None, None).is_ok()
+        self.live.report(message).is_ok()
     }
 }
 

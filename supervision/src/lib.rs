@@ -29,6 +29,7 @@ pub mod chaos;
 mod checkpoint;
 mod child_spec;
 mod context;
+mod deadlines;
 mod dynamic;
 mod exit;
 mod gate;
@@ -49,6 +50,7 @@ mod template;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod text;
+pub mod trace;
 pub mod tree;
 
 pub use actor::{Actor, ChildExit};
@@ -78,9 +80,11 @@ pub use supervisor::{
 };
 pub use task_child::TaskCtx;
 pub use telemetry::event::{Ending, TelemetryEvent, Whom};
+pub use telemetry::latency::KindLatency;
 pub use telemetry::watchdog::WatchdogOptions;
 pub use template::{TemplateHandle, TemplateSlot};
 pub use tokio_util::sync::CancellationToken;
+pub use trace::TraceId;
 pub use tree::TreeStore;
 
 /// What most actor files need.

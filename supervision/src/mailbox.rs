@@ -7,6 +7,7 @@ mod books;
 mod dead_letters;
 pub(crate) mod envelope;
 mod feeder;
+pub(crate) mod inbox;
 mod lane;
 mod quarantine;
 mod stable_queue;

@@ -1,4 +1,5 @@
-//! Panics as values: message, place and backtrace of a panic inside supervised code.
+//! Panics as values: message, place and backtrace of a panic inside supervised code; and what is known of that code
+//! while it runs.
 
 use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
@@ -10,12 +11,26 @@ use std::sync::Once;
 use std::task::Poll;
 
 use crate::exit::PanicInfo;
+use crate::trace::TraceId;
 
 thread_local! {
-    /// How many supervised frames are on this thread's stack.
-    static DEPTH: Cell<u32> = const { Cell::new(0) };
+    /// What runs on this thread now.
+    static NOW: Cell<Now> = const { Cell::new(Now { depth: 0, actor: 0, trace: None }) };
+    /// Set with `PLACE`, which is dearer to look at.
+    static PLACED: Cell<bool> = const { Cell::new(false) };
     /// Where the last panic under a supervised frame happened.
-    static PLACE: RefCell<Option<(Option<String>, Option<String>)>> = const { RefCell::new(None) };
+    static PLACE: RefCell<Option<Place>> = const { RefCell::new(None) };
+}
+
+type Place = (Option<String>, Option<String>);
+
+#[derive(Clone, Copy)]
+struct Now {
+    /// How many supervised frames are on this thread's stack.
+    depth: u32,
+    /// The address of the actor whose callback runs; 0 = none.
+    actor: u64,
+    trace: Option<TraceId>,
 }
 
 /// Makes panics under supervised frames note where they happened instead of printing it. Others print as before.
@@ -24,7 +39,7 @@ pub(crate) fn install_hook() {
     ONCE.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            if DEPTH.with(Cell::get) == 0 {
+            if NOW.get().depth == 0 {
                 before(info);
                 return;
             }
@@ -32,30 +47,63 @@ pub(crate) fn install_hook() {
             let trace = Backtrace::capture();
             let trace = (trace.status() == BacktraceStatus::Captured).then(|| trace.to_string());
             PLACE.with(|place| *place.borrow_mut() = Some((location, trace)));
+            PLACED.set(true);
         }));
     });
 }
 
-struct Frame;
+/// Something that runs on this thread until dropped.
+pub(crate) struct Frame {
+    before: Now,
+}
 
 impl Frame {
-    fn enter() -> Self {
-        DEPTH.with(|depth| depth.set(depth.get() + 1));
-        Self
+    fn enter(now: Now) -> Self {
+        Self { before: NOW.replace(now) }
+    }
+
+    /// Supervised code of whoever runs now.
+    fn deeper() -> Self {
+        let now = NOW.get();
+        Self::enter(Now { depth: now.depth + 1, ..now })
+    }
+
+    /// A callback of an actor.
+    fn callback(actor: u64, trace: Option<TraceId>) -> Self {
+        Self::enter(Now { depth: NOW.get().depth + 1, actor, trace })
+    }
+
+    /// Code that a trace is in force in.
+    pub(crate) fn traced(trace: Option<TraceId>) -> Self {
+        Self::enter(Now { trace, ..NOW.get() })
+    }
+
+    /// The trace in force.
+    pub(crate) fn trace() -> Option<TraceId> {
+        NOW.get().trace
+    }
+
+    /// The address of the actor whose callback is running.
+    pub(crate) fn actor() -> Option<u64> {
+        Some(NOW.get().actor).filter(|actor| *actor != 0)
     }
 }
 
 impl Drop for Frame {
     fn drop(&mut self) {
-        DEPTH.with(|depth| depth.set(depth.get() - 1));
+        NOW.set(self.before);
     }
 }
 
 /// Runs `f`, turning a panic into a value.
 pub(crate) fn catch<T>(f: impl FnOnce() -> T) -> Result<T, PanicInfo> {
-    let frame = Frame::enter();
+    catch_in(Frame::deeper(), f)
+}
+
+fn catch_in<T>(frame: Frame, f: impl FnOnce() -> T) -> Result<T, PanicInfo> {
     let outcome = catch_unwind(AssertUnwindSafe(f));
-    let place = PLACE.with(|place| place.borrow_mut().take());
+    // A panic that was caught further in leaves its place behind; it must not be taken for that of a later one.
+    let place = if PLACED.replace(false) { PLACE.with(|place| place.borrow_mut().take()) } else { None };
     let outcome = outcome.map_err(|payload| {
         let (location, backtrace) = place.unwrap_or_default();
         PanicInfo { message: message(payload), location, backtrace }
@@ -64,11 +112,37 @@ pub(crate) fn catch<T>(f: impl FnOnce() -> T) -> Result<T, PanicInfo> {
     outcome
 }
 
+/// Runs a poll of a callback of the actor at an address, with a trace in force, turning a panic into a value.
+pub(crate) fn catch_callback<T>(actor: u64, trace: Option<TraceId>, f: impl FnOnce() -> T) -> Result<T, PanicInfo> {
+    catch_in(Frame::callback(actor, trace), f)
+}
+
 /// Makes and runs a future, turning a panic of either into a value.
 pub(crate) async fn guard<F: Future>(make: impl FnOnce() -> F) -> Result<F::Output, PanicInfo> {
-    let future = catch(make)?;
-    let mut future = pin!(future);
-    poll_fn(|cx| match catch(|| future.as_mut().poll(cx)) {
+    guard_in(Frame::deeper, make).await
+}
+
+/// The same for a callback of the actor at an address, with a trace in force.
+pub(crate) async fn guard_callback<F: Future>(
+    actor: u64,
+    trace: Option<TraceId>,
+    make: impl FnOnce() -> F,
+) -> Result<F::Output, PanicInfo> {
+    guard_in(|| Frame::callback(actor, trace), make).await
+}
+
+/// The same for a task, with a trace in force.
+pub(crate) async fn guard_task<F: Future>(
+    trace: Option<TraceId>,
+    make: impl FnOnce() -> F,
+) -> Result<F::Output, PanicInfo> {
+    guard_in(|| Frame::callback(0, trace), make).await
+}
+
+async fn guard_in<F: Future>(enter: impl Fn() -> Frame, make: impl FnOnce() -> F) -> Result<F::Output, PanicInfo> {
+    // Made within the first poll, so that one layer catches both.
+    let mut future = pin!(async move { make().await });
+    poll_fn(|cx| match catch_in(enter(), || future.as_mut().poll(cx)) {
         Ok(Poll::Pending) => Poll::Pending,
         Ok(Poll::Ready(value)) => Poll::Ready(Ok(value)),
         Err(panic) => Poll::Ready(Err(panic)),

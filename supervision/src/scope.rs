@@ -1,6 +1,9 @@
 //! Tasks that end with their actor, and the one place of this workspace that spawns.
 
 use std::future::Future;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -8,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::exit::PanicInfo;
-use crate::panics::guard;
+use crate::panics::{Frame, guard_task};
 
 /// Spawns a task whose owner is named by the caller: a start, a stop, a timer of a supervisor.
 #[expect(clippy::disallowed_methods, reason = "the one sanctioned spawn; every caller owns what it starts")]
@@ -28,9 +31,16 @@ pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
     job.await.ok()
 }
 
-/// The tasks of one incarnation.
+/// The tasks of one incarnation. Most actors have none, so it weighs nothing until the first.
 #[derive(Debug, Default)]
 pub(crate) struct Scope {
+    tasks: OnceLock<Box<Tasks>>,
+    /// Set before the tasks are told, so that one started meanwhile is told too.
+    ended: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Tasks {
     token: CancellationToken,
     tracker: TaskTracker,
 }
@@ -42,36 +52,51 @@ impl Scope {
         future: impl Future<Output = ()> + Send + 'static,
         on_panic: impl FnOnce(PanicInfo) + Send + 'static,
     ) {
-        if self.token.is_cancelled() {
+        if self.ended.load(Ordering::SeqCst) {
             return;
         }
-        let token = self.token.clone();
-        self.tracker.spawn(async move {
+        let tasks = self.tasks.get_or_init(Box::default);
+        let token = tasks.token.clone();
+        let trace = Frame::trace();
+        tasks.tracker.spawn(async move {
             tokio::select! {
                 biased;
                 () = token.cancelled() => {}
-                outcome = guard(move || future) => {
+                outcome = guard_task(trace, move || future) => {
                     if let Err(panic) = outcome {
                         on_panic(panic);
                     }
                 }
             }
         });
+        if self.ended.load(Ordering::SeqCst) {
+            tasks.end();
+        }
     }
 
     /// Ends all tasks at their next await point.
     pub(crate) fn end(&self) {
-        self.token.cancel();
-        self.tracker.close();
+        self.ended.store(true, Ordering::SeqCst);
+        if let Some(tasks) = self.tasks.get() {
+            tasks.end();
+        }
     }
 
-    /// Waits until all tasks have ended; `end` first.
-    pub(crate) async fn ended(&self) {
-        self.tracker.wait().await;
+    /// Waits until all tasks have ended, but no longer than `limit`; `end` first.
+    pub(crate) async fn ended_within(&self, limit: Duration) {
+        let Some(tasks) = self.tasks.get() else { return };
+        drop(tokio::time::timeout(limit, tasks.tracker.wait()).await);
     }
 
     /// How many tasks there are.
     pub(crate) fn len(&self) -> usize {
-        self.tracker.len()
+        self.tasks.get().map_or(0, |tasks| tasks.tracker.len())
+    }
+}
+
+impl Tasks {
+    fn end(&self) {
+        self.token.cancel();
+        self.tracker.close();
     }
 }

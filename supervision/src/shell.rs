@@ -11,6 +11,7 @@ pub(crate) mod exits;
 mod ids;
 pub(crate) mod messages;
 pub(crate) mod nursery;
+pub(crate) mod pulse;
 pub(crate) mod seat;
 mod starts;
 mod stops;

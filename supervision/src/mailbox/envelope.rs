@@ -1,14 +1,15 @@
-//! What travels in a mailbox: the message, its permit, its deadline and when it was sent.
+//! What travels in a mailbox: the message, its permit, its deadline, its trace and when it was sent.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use crate::actor::ChildExit;
-use crate::address::SlotInner;
 use crate::exit::BoxError;
-use crate::telemetry::meter::Meter;
+use crate::mailbox::admission::Permit;
+use crate::mailbox::inbox::Inbox;
+use crate::panics::Frame;
+use crate::trace::TraceId;
 
 /// What an actor's mailbox carries.
 pub(crate) enum Wire<M: Send + 'static> {
@@ -16,47 +17,84 @@ pub(crate) enum Wire<M: Send + 'static> {
     User(Env<M>),
     /// A child of this worker ended.
     Child(ChildExit),
-    /// Something that belongs to this actor failed: a scoped task panicked, or what it held back cannot be released.
+    /// Something that belongs to this actor failed: a scoped task panicked, a commit it rested on was refused.
     Crash(BoxError),
+}
+
+/// How a message is sent.
+pub(crate) struct Postage<'a> {
+    /// `None`: it passes by the bound.
+    pub(crate) permit: Option<Permit<'a>>,
+    /// A time just read and the time after which nobody waits for it.
+    pub(crate) deadline: Option<(Instant, Instant)>,
+    /// Whether it goes back to its address if no incarnation opens it.
+    pub(crate) returns: bool,
 }
 
 /// A message on its way.
 pub(crate) struct Env<M: Send + 'static> {
     message: Option<M>,
-    sent: Instant,
+    /// Told when the message has left. `None` once somebody else tells it.
+    inbox: Option<Arc<Inbox<M>>>,
     deadline: Option<Instant>,
-    meter: Arc<Meter>,
-    /// Where the message goes if no incarnation opens it.
-    home: Option<Weak<SlotInner<M>>>,
-    _permit: Option<OwnedSemaphorePermit>,
+    trace: Option<TraceId>,
+    /// The tick it counts as sent at.
+    sent: u64,
+    permit: bool,
+    returns: bool,
+}
+
+/// A message taken out to be handled.
+pub(crate) struct Opened<M: Send + 'static> {
+    pub(crate) message: M,
+    pub(crate) trace: Option<TraceId>,
+    pub(crate) stub: Stub<M>,
+}
+
+/// What is left of an envelope while its message is handled. Whoever takes it apart tells the inbox when the message has
+/// left.
+pub(crate) struct Stub<M: Send + 'static> {
+    pub(crate) inbox: Arc<Inbox<M>>,
+    pub(crate) permit: bool,
+    /// The tick the message counts as sent at.
+    pub(crate) sent: u64,
+    /// The time, if it was looked at.
+    pub(crate) now: Option<Instant>,
 }
 
 impl<M: Send + 'static> Env<M> {
-    pub(crate) fn new(
-        message: M,
-        deadline: Option<Instant>,
-        meter: Arc<Meter>,
-        home: Option<Weak<SlotInner<M>>>,
-        permit: Option<OwnedSemaphorePermit>,
-    ) -> Self {
-        let sent = Instant::now();
-        meter.enqueued(sent);
-        Self { message: Some(message), sent, deadline, meter, home, _permit: permit }
+    pub(crate) fn new(message: M, inbox: &Arc<Inbox<M>>, postage: Postage<'_>) -> Self {
+        let Postage { permit, deadline, returns } = postage;
+        let (before, permit) = match permit {
+            Some(permit) => (permit.ride(), true),
+            None => (inbox.admission.pass_by(), false),
+        };
+        Self {
+            message: Some(message),
+            inbox: Some(Arc::clone(inbox)),
+            deadline: deadline.map(|(_, deadline)| deadline),
+            trace: Frame::trace(),
+            sent: inbox.entered(before, deadline.map(|(now, _)| now)),
+            permit,
+            returns,
+        }
     }
 
     /// Takes the message out to be handled. `None` if its deadline has passed: nobody waits for it any more.
-    pub(crate) fn open(&mut self) -> Option<M> {
-        let message = self.message.take();
-        self.meter.dequeued(self.sent);
-        match self.deadline {
-            Some(deadline) if deadline <= Instant::now() => None,
-            Some(_) | None => message,
+    pub(crate) fn open(mut self) -> Option<Opened<M>> {
+        let message = self.message.take()?;
+        let now = self.deadline.map(|_| Instant::now());
+        if matches!((self.deadline, now), (Some(deadline), Some(now)) if deadline <= now) {
+            return None;
         }
+        let inbox = self.inbox.take()?;
+        inbox.opened(self.sent);
+        let stub = Stub { inbox, permit: self.permit, sent: self.sent, now };
+        Some(Opened { message, trace: self.trace, stub })
     }
 
     /// Takes the message back after it could not be queued.
     pub(crate) fn refuse(mut self) -> M {
-        self.meter.dropped_unopened();
         match self.message.take() {
             Some(message) => message,
             None => unreachable!("only an unopened envelope can be refused"),
@@ -66,10 +104,10 @@ impl<M: Send + 'static> Env<M> {
 
 impl<M: Send + 'static> Drop for Env<M> {
     fn drop(&mut self) {
-        self.meter.left();
+        let Some(inbox) = self.inbox.take() else { return };
+        inbox.admission.leave(self.permit);
         let Some(message) = self.message.take() else { return };
-        self.meter.dropped_unopened();
-        if let Some(home) = self.home.take().and_then(|home| home.upgrade()) {
+        if let Some(home) = self.returns.then(|| inbox.home.upgrade()).flatten() {
             home.undelivered(message);
         }
     }

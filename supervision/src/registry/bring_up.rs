@@ -67,7 +67,7 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static, M: Send + 'static> DirectoryI
             self.start(key, entry).await?;
         }
         let Some(live) = entry.slot.0.live().filter(|live| !live.is_ending()) else { return Ok(None) };
-        let delivered = entry.ledger.deliver_backlog(|message| live.deliver(Some(&entry.slot.0), message, None, None));
+        let delivered = entry.ledger.deliver_backlog(|message| live.redeliver(message));
         Ok(delivered.then_some(live))
     }
 

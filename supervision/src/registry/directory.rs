@@ -12,10 +12,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::address::Slot;
+use crate::address::{Slot, after};
 use crate::call::{CallError, Reply, WaitEdge};
 use crate::child_spec::ChildSpec;
 use crate::mailbox::admission::Refused;
+use crate::mailbox::envelope::Postage;
 use crate::mailbox::{DeadLetter, DeadLetterCause, DeadLetters};
 use crate::registry::entry::{Entry, EntryHooks};
 use crate::registry::roster::Roster;
@@ -102,11 +103,12 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static, M: Send + 'static> Directory<
     ) -> Result<R, DirectoryError> {
         self.0.check_place(key)?;
         let edge = WaitEdge::enter(self.0.entry(key).slot.0.uid())?;
-        let deadline = Instant::now() + timeout;
+        let now = Instant::now();
+        let deadline = after(now, timeout);
         let (reply, answer) = Reply::pair();
         let message = build(reply);
         let exchange = async {
-            self.0.send(key, message, Some(deadline)).await.map_err(|undelivered| undelivered.error)?;
+            self.0.send(key, message, Some((now, deadline))).await.map_err(|undelivered| undelivered.error)?;
             answer.await.map_err(|_| DirectoryError::Call(CallError::Crashed))
         };
         let outcome = tokio::time::timeout_at(deadline, exchange).await;
@@ -194,15 +196,15 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static, M: Send + 'static> DirectoryI
         u64::try_from(self.born.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
-    async fn send(&self, key: &K, mut message: M, deadline: Option<Instant>) -> Result<(), Undelivered<M>> {
+    async fn send(&self, key: &K, mut message: M, deadline: Option<(Instant, Instant)>) -> Result<(), Undelivered<M>> {
         for _ in 0..TRIES {
             let (entry, live) = match self.resolve(key).await {
                 Ok(found) => found,
                 Err(error) => return Err(Undelivered { message, error }),
             };
             entry.touch(self.tick());
-            match live.admission.enter().await {
-                Ok(permit) => match live.deliver(Some(&entry.slot.0), message, deadline, Some(permit)) {
+            match live.enter().await {
+                Ok(permit) => match live.deliver(message, Postage { permit: Some(permit), deadline, returns: true }) {
                     Ok(()) => return Ok(()),
                     Err(back) => message = back,
                 },

@@ -1,25 +1,30 @@
 //! Runs an [`Actor`] on the runtime: catches its panics, measures it, frees what it holds, in whatever way it ends.
 
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use ractor::{ActorCell, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
+use tokio::time::Sleep;
 
-use crate::actor::Actor;
+use crate::actor::{Actor, ChildExit};
 use crate::address::{Live, Slot, SlotInner};
-use crate::call::CURRENT;
 use crate::child_spec::{ChildKind, ChildSpec, StartCtx, StartFn};
 use crate::context::{Core, Ctx};
 use crate::exit::{BoxError, ExitReason};
 use crate::incarnation::{Incarnation, NotLinked, NotUp};
-use crate::mailbox::admission::Admission;
-use crate::mailbox::envelope::Wire;
-use crate::panics::{catch, guard};
+use crate::mailbox::envelope::{Opened, Wire};
+use crate::mailbox::inbox::Inbox;
+use crate::panics::{Frame, catch, catch_callback, guard_callback};
 use crate::path::ChildId;
 use crate::scope::Scope;
 use crate::shell::nursery::Nursery;
+use crate::shell::pulse::{Beat, Pulse};
 use crate::shell::seat::ErasedSlot;
+use crate::trace::TraceId;
 
 /// How long the end of an actor waits for its cancelled tasks and killed children.
 const TIDY: Duration = Duration::from_secs(1);
@@ -138,6 +143,14 @@ pub(crate) struct SeatArgs<A: Actor> {
 pub(crate) struct Seat<A: Actor> {
     user: Option<A::State>,
     bond: Bond<A>,
+    pulse: Pulse,
+}
+
+/// What a turn of an actor is about.
+enum Job<M: Send + 'static> {
+    Message(M, Option<TraceId>, Beat<M>),
+    Child(Box<ChildExit>),
+    Crash(BoxError),
 }
 
 /// Undoes an incarnation's traces however it ends.
@@ -184,7 +197,8 @@ impl<A: Actor> Bond<A> {
             gate: std::sync::OnceLock::new(),
             child_exit: Arc::new(move |exit| drop(exits_to.send_message(Wire::<A::Message>::Child(exit)))),
         });
-        let live = Arc::new(Live::new(cell, Admission::new(seating.mailbox), Arc::clone(&core)));
+        let inbox = Inbox::new(seating.mailbox, Arc::clone(&core.meter), Arc::downgrade(&slot));
+        let live = Arc::new(Live::new(cell, inbox, Arc::clone(&core)));
         slot.publish(Arc::clone(&live));
         let address = Slot(slot).address();
         Self { ctx: Ctx { core, live, address }, orderly: false }
@@ -203,38 +217,26 @@ impl<A: Actor> Supervised<A> {
         if let Some(state) = seat.user.take() {
             drop(catch(move || drop(state)));
         }
-        drop(tokio::time::timeout(TIDY, core.scope.ended()).await);
+        core.scope.ended_within(TIDY).await;
         seat.bond.orderly = true;
         error
     }
 
-    async fn run(&self, wire: Wire<A::Message>, state: &mut A::State, ctx: &Ctx<A::Message>) -> Result<(), BoxError> {
-        match wire {
-            Wire::User(mut env) => {
-                let Some(message) = env.open() else { return Ok(()) };
-                let mut busy = ctx.core.meter.begin();
-                #[cfg(feature = "chaos")]
-                let outcome = guard(|| async {
-                    crate::chaos::strike(&ctx.core.path).await?;
-                    self.actor.handle(state, message, ctx).await
-                })
-                .await;
-                #[cfg(not(feature = "chaos"))]
-                let outcome = guard(|| self.actor.handle(state, message, ctx)).await;
-                let outcome = outcome.unwrap_or_else(|panic| Err(panic.into()));
-                if outcome.is_err() {
-                    busy.fail();
-                }
-                outcome
-            }
-            Wire::Child(exit) => {
-                if let Some(nursery) = ctx.core.nursery() {
-                    nursery.forget_one();
-                }
-                guard(|| self.actor.child_exited(state, exit, ctx)).await.unwrap_or_else(|panic| Err(panic.into()))
-            }
-            Wire::Crash(error) => Err(error),
+    async fn child_exited(&self, exit: ChildExit, seat: &mut Seat<A>) -> Result<(), BoxError> {
+        let ctx = &seat.bond.ctx;
+        let Some(state) = seat.user.as_mut() else { return Ok(()) };
+        if let Some(nursery) = ctx.core.nursery() {
+            nursery.forget_one();
         }
+        let handling = guard_callback(ctx.address.0.uid(), None, || self.actor.child_exited(state, exit, ctx));
+        let outcome = match ctx.core.handler_limit {
+            None => handling.await,
+            Some(limit) => match tokio::time::timeout(limit, handling).await {
+                Ok(outcome) => outcome,
+                Err(_) => return Err(HandlerTimeout(limit).into()),
+            },
+        };
+        outcome.unwrap_or_else(|panic| Err(panic.into()))
     }
 }
 
@@ -249,11 +251,10 @@ impl<A: Actor> ractor::Actor for Supervised<A> {
         let bond = Bond::<A>::new(start, slot, me.get_cell());
         #[cfg(feature = "chaos")]
         crate::chaos::register(&bond.ctx.core.path, &bond.ctx.core.cell, true);
-        let state = CURRENT
-            .scope(uid, guard(|| self.actor.pre_start(args, &bond.ctx)))
+        let state = guard_callback(uid, Frame::trace(), || self.actor.pre_start(args, &bond.ctx))
             .await
             .unwrap_or_else(|panic| Err(panic.into()))?;
-        Ok(Seat { user: Some(state), bond })
+        Ok(Seat { user: Some(state), bond, pulse: Pulse::default() })
     }
 
     async fn post_start(&self, me: ActorRef<Self::Msg>, seat: &mut Seat<A>) -> Result<(), ActorProcessingErr> {
@@ -263,24 +264,56 @@ impl<A: Actor> ractor::Actor for Supervised<A> {
         Ok(())
     }
 
-    async fn handle(
+    /// Runs for each message. What surrounds a future is copied with it, so what is rare is boxed, and the envelope is
+    /// taken apart before the future is made.
+    fn handle(
         &self,
         _: ActorRef<Self::Msg>,
         wire: Self::Msg,
         seat: &mut Seat<A>,
-    ) -> Result<(), ActorProcessingErr> {
-        let ctx = &seat.bond.ctx;
-        let Some(state) = seat.user.as_mut() else { return Ok(()) };
-        let running = CURRENT.scope(ctx.address.0.uid(), self.run(wire, state, ctx));
-        let outcome = match ctx.core.handler_limit {
-            None => running.await,
-            Some(limit) => {
-                tokio::time::timeout(limit, running).await.unwrap_or_else(|_| Err(HandlerTimeout(limit).into()))
-            }
+    ) -> impl Future<Output = Result<(), ActorProcessingErr>> + Send {
+        let job = match wire {
+            Wire::User(env) => env.open().map(|opened| {
+                let Opened { message, trace, stub } = opened;
+                Job::Message(message, trace, seat.pulse.beat(stub))
+            }),
+            Wire::Child(exit) => Some(Job::Child(Box::new(exit))),
+            Wire::Crash(error) => Some(Job::Crash(error)),
         };
-        match outcome {
-            Ok(()) => Ok(()),
-            Err(error) => Err(Self::fail(seat, error).await),
+        async move {
+            let outcome = match job {
+                Some(Job::Message(message, trace, beat)) => {
+                    let Seat { user: Some(state), bond: Bond { ctx, .. }, pulse } = seat else { return Ok(()) };
+                    let ctx = &*ctx;
+                    let mut beat = beat;
+                    let mut handler = pin!(async move {
+                        #[cfg(feature = "chaos")]
+                        crate::chaos::strike(&ctx.core.path).await?;
+                        self.actor.handle(state, message, ctx).await
+                    });
+                    let mut alarm: Option<Pin<Box<Sleep>>> = None;
+                    let outcome = poll_fn(|cx| {
+                        match catch_callback(ctx.address.0.uid(), trace, || handler.as_mut().poll(cx)) {
+                            Ok(Poll::Ready(outcome)) => return Poll::Ready(outcome),
+                            Ok(Poll::Pending) => beat.waits(),
+                            Err(panic) => return Poll::Ready(Err(panic.into())),
+                        }
+                        let Some(limit) = ctx.core.handler_limit else { return Poll::Pending };
+                        let alarm = alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+                        alarm.as_mut().poll(cx).map(|()| Err(HandlerTimeout(limit).into()))
+                    })
+                    .await;
+                    beat.end(pulse, outcome.is_err());
+                    outcome
+                }
+                Some(Job::Child(exit)) => Box::pin(self.child_exited(*exit, seat)).await,
+                Some(Job::Crash(error)) => Err(error),
+                None => Ok(()),
+            };
+            match outcome {
+                Ok(()) => Ok(()),
+                Err(error) => Err(Box::pin(Self::fail(seat, error)).await),
+            }
         }
     }
 
@@ -304,8 +337,7 @@ impl<A: Actor> ractor::Actor for Supervised<A> {
         let outcome = match seat.user.as_mut() {
             Some(state) => {
                 let ctx = &seat.bond.ctx;
-                CURRENT
-                    .scope(ctx.address.0.uid(), guard(|| self.actor.post_stop(state, ctx)))
+                guard_callback(ctx.address.0.uid(), None, || self.actor.post_stop(state, ctx))
                     .await
                     .unwrap_or_else(|panic| Err(panic.into()))
             }
@@ -314,7 +346,7 @@ impl<A: Actor> ractor::Actor for Supervised<A> {
         match outcome {
             Ok(()) => {
                 core.scope.end();
-                drop(tokio::time::timeout(TIDY, core.scope.ended()).await);
+                core.scope.ended_within(TIDY).await;
                 if let Some(state) = seat.user.take().and_then(|state| core.desk.leave(state)) {
                     drop(catch(move || drop(state)));
                 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::deadlines::Deadlines;
 use crate::path::ActorPath;
 use crate::telemetry::event;
 use crate::tree::{NodeId, Soft, TreeStore};
@@ -15,11 +16,18 @@ pub(crate) struct TreeShared {
     /// When whatever still runs is killed; set once a shutdown has a budget.
     pub(crate) hard: watch::Sender<Option<Instant>>,
     stragglers: Mutex<Vec<ActorPath>>,
+    /// Of the calls to this tree's actors.
+    pub(crate) deadlines: Arc<Deadlines>,
 }
 
 impl TreeShared {
     pub(crate) fn new(tree: TreeStore) -> Arc<Self> {
-        Arc::new(Self { tree, hard: watch::Sender::new(None), stragglers: Mutex::new(Vec::new()) })
+        Arc::new(Self {
+            tree,
+            hard: watch::Sender::new(None),
+            stragglers: Mutex::new(Vec::new()),
+            deadlines: Arc::default(),
+        })
     }
 
     /// Notes who had to be killed.

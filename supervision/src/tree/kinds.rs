@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::exit::ExitClass;
+use crate::telemetry::latency::KindLatency;
 use crate::tree::TreeStore;
 
 /// What has happened to the nodes of one kind.
@@ -35,5 +36,11 @@ impl TreeStore {
     #[must_use]
     pub fn kind_stats(&self) -> BTreeMap<&'static str, KindStats> {
         self.lock().kinds.clone()
+    }
+
+    /// How long handlers took, by kind. Kinds that nobody was started of are missing.
+    #[must_use]
+    pub fn kind_latency(&self) -> BTreeMap<&'static str, KindLatency> {
+        self.0.latency.read()
     }
 }

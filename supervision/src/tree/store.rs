@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::path::ActorPath;
+use crate::telemetry::latency::KindMeters;
 use crate::telemetry::observers::Observers;
 use crate::tree::batch::Feed;
 use crate::tree::kinds::KindStats;
@@ -32,6 +33,7 @@ pub(super) struct Shared {
     pub(super) news: watch::Sender<u64>,
     pub(super) veiler: Veiler,
     pub(super) observers: Observers,
+    pub(super) latency: KindMeters,
     inner: Mutex<Inner>,
     /// How many wait for the lock.
     queue: AtomicUsize,
@@ -91,6 +93,7 @@ impl TreeStore {
             news: watch::Sender::new(0),
             veiler: Veiler::new(),
             observers: Observers::default(),
+            latency: KindMeters::default(),
             inner: Mutex::default(),
             queue: AtomicUsize::new(0),
         }))

@@ -74,6 +74,9 @@ impl TreeStore {
         }
         inner.kinds.entry(facts.kind).or_default().nodes += 1;
         let soft = Arc::new(Soft::default());
+        if let Some(meter) = &new.meter {
+            meter.set_kind(self.0.latency.of(facts.kind));
+        }
         let node = Node {
             view: Arc::new(facts),
             published: None,
