@@ -6,8 +6,8 @@ use super::*;
 use crate::backoff::{BackoffPolicy, Budget, Exhausted, ResetRule};
 use crate::child_spec::Restart;
 
-mod otp;
 mod model;
+mod otp;
 mod rig;
 
 use rig::*;

@@ -163,8 +163,7 @@ async fn the_longest_delays_there_are_do_not_overflow() {
     };
     let budget =
         BackoffPolicy { window: Some(Budget { max: 1, per: Duration::MAX }), ..every(Duration::from_millis(1)) };
-    let (root, tree) =
-        root(vec![a.spec().backoff(forever), b.spec().backoff(rest), c.spec().backoff(budget)]).await;
+    let (root, tree) = root(vec![a.spec().backoff(forever), b.spec().backoff(rest), c.spec().backoff(budget)]).await;
     a.tell(Command::Error("once"));
     record.until("start a#2").await;
     a.address().wait_live().await;

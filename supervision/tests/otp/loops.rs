@@ -152,7 +152,8 @@ async fn hanging_restart_loop() {
 async fn hanging_restart_loop_rest_for_one() {
     let record = Recorder::new();
     let failing = Arc::new(AtomicBool::new(false));
-    let (first, child, last) = (Probe::new("first", &record), Hopeless::new("child", &failing), Probe::new("last", &record));
+    let (first, child, last) =
+        (Probe::new("first", &record), Hopeless::new("child", &failing), Probe::new("last", &record));
     let (root, tree) = start(patient(Strategy::RestForOne)).await;
     for spec in [first.spec(), child.spec(), last.spec()] {
         root.start_child(spec).await.unwrap();
@@ -205,7 +206,10 @@ async fn hanging_restart_loop_simple() {
     assert!(matches!(at_once(sup.restart_child(&id)).await, Err(AdminError::NotSupported)));
     assert!(matches!(at_once(sup.delete_child(&id)).await, Err(AdminError::NotSupported)));
     let seen = at_once(sup.which_children()).await.unwrap();
-    assert_eq!(seen.iter().map(|child| (child.state, child.actor)).collect::<Vec<_>>(), [(NodeState::Restarting, None)]);
+    assert_eq!(
+        seen.iter().map(|child| (child.state, child.actor)).collect::<Vec<_>>(),
+        [(NodeState::Restarting, None)]
+    );
     assert_eq!(counts(&sup).await, [1, 0, 0, 1]);
 
     // It is still known by the actor it last was.

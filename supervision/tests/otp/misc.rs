@@ -52,7 +52,8 @@ async fn child_unlink() {
 #[tokio::test(start_paused = true)]
 async fn tree() {
     let record = Recorder::new();
-    let [child1, child2, child3, child4] = ["child1", "child2", "child3", "child4"].map(|name| Probe::new(name, &record));
+    let [child1, child2, child3, child4] =
+        ["child1", "child2", "child3", "child4"].map(|name| Probe::new(name, &record));
     let [slot1, slot2, slot3] = [SupervisorSlot::new(), SupervisorSlot::new(), SupervisorSlot::new()];
     let [sup1, sup2, sup3] = [slot1.handle(), slot2.handle(), slot3.handle()];
     let (top, tree) = start(rules(Strategy::OneForAll, 4)).await;
@@ -190,8 +191,7 @@ async fn do_not_save_start_parameters_for_temporary_children() {
         let load = Arc::new([0; 4096]);
         let slot = TemplateSlot::<Arc<[u8; 4096]>>::new();
         let noted = record.clone();
-        let make =
-            move |load: &Arc<[u8; 4096]>, id: ChildId| heavy(id.as_str(), load, &noted).restart(restart);
+        let make = move |load: &Arc<[u8; 4096]>, id: ChildId| heavy(id.as_str(), load, &noted).restart(restart);
         let (root, _) = start_below(ChildSpec::template("simple", "simple", &slot, at_most(2), make)).await;
         for _ in 0..100 {
             slot.handle().start_child(Arc::clone(&load)).await.unwrap();
@@ -372,7 +372,14 @@ async fn order_of_children() {
     probes[2].die(Death::Error).await;
     until_up(&tree, "root/ch5", 2).await;
     let expected = [
-        "drop ch10#1", "stop ch5#1", "drop ch5#1", "stop ch2#1", "drop ch2#1", "start ch10#2", "start ch2#2", "start ch5#2",
+        "drop ch10#1",
+        "stop ch5#1",
+        "drop ch5#1",
+        "stop ch2#1",
+        "drop ch2#1",
+        "start ch10#2",
+        "start ch2#2",
+        "start ch5#2",
     ];
     assert_eq!(record.lines(), expected);
 
@@ -386,7 +393,8 @@ async fn order_of_children() {
 
     record.clear();
     assert!(root.shutdown(LONG).await.stragglers.is_empty());
-    let expected = ["ch3#1", "ch5#2", "ch2#3", "ch10#2", "ch7#1"].map(|life| [format!("stop {life}"), format!("drop {life}")]);
+    let expected =
+        ["ch3#1", "ch5#2", "ch2#3", "ch10#2", "ch7#1"].map(|life| [format!("stop {life}"), format!("drop {life}")]);
     assert_eq!(record.lines(), expected.concat());
 }
 

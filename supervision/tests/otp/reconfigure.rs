@@ -112,7 +112,9 @@ async fn code_change_map() {
     };
     let faulty = vec![one.spec().backoff(backoff(0.5))];
     match take_over(&root, with(rules(Strategy::OneForOne, 9), faulty)).await {
-        Err(AdminError::Spec(SpecError::Backoff(id, error))) => assert_eq!((id, error), (one.id(), BackoffError::Factor)),
+        Err(AdminError::Spec(SpecError::Backoff(id, error))) => {
+            assert_eq!((id, error), (one.id(), BackoffError::Factor))
+        }
         other => panic!("{other:?}"),
     }
     assert_eq!(tree.node(&"root".into()).unwrap().intensity.unwrap().max, 3);

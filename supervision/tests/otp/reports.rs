@@ -175,7 +175,8 @@ async fn format_log_2() {
         (End::Limit, Level::WARN, "error", "restart"),
     ] {
         let (root, _, log) = reader(end).await;
-        let lines: Vec<Line> = log.of(READER).into_iter().filter(|line| line.field("message") == "child ended").collect();
+        let lines: Vec<Line> =
+            log.of(READER).into_iter().filter(|line| line.field("message") == "child ended").collect();
         let line = &lines[0];
         assert_eq!((line.level, line.field("class"), line.field("next")), (level, class, next), "{end:?}");
         assert_eq!(line.field("incarnation"), "1");
@@ -195,7 +196,10 @@ async fn format_log_2() {
     child.tell(Order::Die(Death::Panic));
     root.wait().await;
     let said: Vec<Line> = log.of("root").into_iter().filter(|line| line.field("message") == "meltdown").collect();
-    assert_eq!(said.iter().map(|line| (line.level, line.field("child"))).collect::<Vec<_>>(), [(Level::ERROR, "root/child")]);
+    assert_eq!(
+        said.iter().map(|line| (line.level, line.field("child"))).collect::<Vec<_>>(),
+        [(Level::ERROR, "root/child")]
+    );
     let last = log.of("root/child").pop().unwrap();
     assert_eq!((last.level, last.field("next"), last.field("text")), (Level::ERROR, "escalated", "boom"));
 }

@@ -7,9 +7,7 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::api::{
-    AutoShutdown, BackoffPolicy, Budget, Exhausted, Jitter, ResetRule, Restart, Strategy as Siblings,
-};
+use super::api::{AutoShutdown, BackoffPolicy, Budget, Exhausted, Jitter, ResetRule, Restart, Strategy as Siblings};
 
 /// How many different children there may be.
 pub(crate) const NAMES: usize = 7;
@@ -140,11 +138,8 @@ fn policy() -> impl Strategy<Value = BackoffPolicy> {
         Just(Exhausted::GiveUp),
         (millis(1u64..60), any::<bool>()).prop_map(|(wait, then_reset)| Exhausted::Cooldown { wait, then_reset }),
     ];
-    let reset = prop_oneof![
-        Just(ResetRule::Never),
-        Just(ResetRule::OnStart),
-        millis(0u64..30).prop_map(ResetRule::Stable),
-    ];
+    let reset =
+        prop_oneof![Just(ResetRule::Never), Just(ResetRule::OnStart), millis(0u64..30).prop_map(ResetRule::Stable),];
     let window = prop_oneof![
         3 => Just(None),
         1 => (1u32..4).prop_map(|max| Some(Budget { max, per: Duration::from_secs(8) })),

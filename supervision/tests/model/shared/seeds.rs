@@ -35,8 +35,7 @@ where
     for seed in (0..cases).map(|case| first.wrapping_add(case)) {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
-        let config =
-            Config { failure_persistence: None, max_shrink_iters: shrink, ..Config::default() };
+        let config = Config { failure_persistence: None, max_shrink_iters: shrink, ..Config::default() };
         let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
         let tree = strategy.new_tree(&mut runner).unwrap_or_else(|why| panic!("{name}: no case: {why}"));
         match runner.run_one(tree, &property) {

@@ -3,8 +3,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use proptest::{prop_assert, prop_assert_eq};
 use proptest::test_runner::TestCaseError;
+use proptest::{prop_assert, prop_assert_eq};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -263,9 +263,8 @@ impl Bench {
             Phase::Starting => "starting",
             Phase::Stopping { .. } => "stopping",
         };
-        let see = |(key, child): (Key, &Child)| {
-            (self.names[&key], state(child), child.inc, child.attempt, child.restarts)
-        };
+        let see =
+            |(key, child): (Key, &Child)| (self.names[&key], state(child), child.inc, child.attempt, child.restarts);
         self.machine.children().map(see).collect()
     }
 
@@ -278,7 +277,7 @@ impl Bench {
             late.push(Input::Started { key, inc, outcome: Ok(Birth::Up) });
             late.push(Input::Started { key, inc, outcome: Err(reason(End::Error)) });
             late.push(Input::Exited { key, inc, reason: reason(End::Error) });
-            late.push(Input::Stopped { key, inc, reason: ExitReason::Killed });
+            late.push(Input::Exited { key, inc, reason: ExitReason::Killed });
         }
         for input in late {
             let said = format!("{input:?}");

@@ -9,12 +9,12 @@ use proptest::test_runner::TestCaseError;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+use super::super::rig::{backoff, child, isolated};
 use super::bench::reason;
 use super::shared::program::{End, PERIOD};
 use super::shared::seeds::holds;
-use super::super::rig::{backoff, child, isolated};
 use super::{
-    AdminError, AutoShutdown, Birth, BTreeSet, ChildId, Effect, ExitReason, Family, Input, Instant, Intensity, Key,
+    AdminError, AutoShutdown, BTreeSet, Birth, ChildId, Effect, ExitReason, Family, Input, Instant, Intensity, Key,
     Machine, Mode, Phase, Policy, Request, Rules, Ticket, Token,
 };
 use crate::backoff::Exhausted;
@@ -202,13 +202,13 @@ impl Late {
             6 | 7 => match self.pick(nth, |child| child.up && child.stop) {
                 Some((key, inc)) => {
                     self.take(key, inc);
-                    self.feed(Input::Stopped { key, inc, reason: ExitReason::Killed })
+                    self.feed(Input::Exited { key, inc, reason: ExitReason::Killed })
                 }
                 None => Ok(()),
             },
             8 => self.pass(Duration::from_secs(u64::from(kind))),
             9 => match self.over.get(usize::from(nth) % self.over.len().max(1)).copied() {
-                Some((key, inc)) => self.feed(Input::Stopped { key, inc, reason: ExitReason::shutdown("late") }),
+                Some((key, inc)) => self.feed(Input::Exited { key, inc, reason: ExitReason::shutdown("late") }),
                 None => Ok(()),
             },
             10 if self.machine.admits(&id).is_ok() => {

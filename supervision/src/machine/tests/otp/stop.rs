@@ -51,7 +51,7 @@ fn sup_stop_infinity() {
 fn sup_stop_timeout() {
     let mut rig = stopping();
     // It had to be killed; the rest of the stop does not mind.
-    rig.feed(Input::Stopped { key: 1, inc: 1, reason: ExitReason::Killed });
+    rig.feed(Input::Exited { key: 1, inc: 1, reason: ExitReason::Killed });
     assert!(matches!(rig.machine.child(1).and_then(|child| child.last_exit.as_ref()), Some(ExitReason::Killed)));
     rig.ends(0, 1, ExitReason::shutdown("shutdown"));
     assert_eq!(rig.log, ["stop 1#1", "stop 0#1", "exit shutdown"]);
@@ -61,7 +61,7 @@ fn sup_stop_timeout() {
 fn sup_stop_timeout_dynamic() {
     let mut rig = stopping_together(Restart::Permanent);
     for key in [1, 2] {
-        rig.feed(Input::Stopped { key, inc: 1, reason: ExitReason::Killed });
+        rig.feed(Input::Exited { key, inc: 1, reason: ExitReason::Killed });
         assert!(rig.exit.is_none());
     }
     rig.ends(0, 1, ExitReason::shutdown("shutdown"));
@@ -72,7 +72,7 @@ fn sup_stop_timeout_dynamic() {
 fn sup_stop_brutal_kill() {
     let mut rig = stopping();
     rig.ends(1, 1, ExitReason::Killed);
-    rig.feed(Input::Stopped { key: 1, inc: 1, reason: ExitReason::shutdown("said late") });
+    rig.feed(Input::Exited { key: 1, inc: 1, reason: ExitReason::shutdown("said late") });
     assert!(matches!(rig.machine.child(1).and_then(|child| child.last_exit.as_ref()), Some(ExitReason::Killed)));
     rig.ends(0, 1, ExitReason::shutdown("shutdown"));
     assert_eq!(rig.log, ["stop 1#1", "stop 0#1", "exit shutdown"]);
