@@ -100,6 +100,8 @@ pub(crate) enum Order {
     Change(u32, Turn),
     /// Blocks the thread until the other end is dropped.
     Block(std::sync::mpsc::Receiver<()>),
+    /// The same without letting anybody else run before.
+    BlockAtOnce(std::sync::mpsc::Receiver<()>),
     Ask(RpcReplyPort<u32>),
     /// Notes whether the caller has gone.
     IsGone(RpcReplyPort<u32>),
@@ -257,16 +259,20 @@ impl Actor for Probe {
                 // What this task has just woken must not wait on this thread for its turn.
                 tokio::task::yield_now().await;
                 self.log.note("blocked");
-                drop(until.recv());
+                until.recv().ok();
                 self.log.note("unblocked");
                 tokio::task::yield_now().await;
                 self.log.note("went on");
             }
-            Order::Ask(reply) => drop(reply.send(held.value)),
+            Order::BlockAtOnce(until) => {
+                self.log.note("blocked");
+                until.recv().ok();
+            }
+            Order::Ask(reply) => drop(reply.send(held.value).ok()),
             Order::IsGone(reply) => self.log.note(if reply.is_closed() { "caller gone" } else { "caller waits" }),
             Order::Task(go, done) => drop(tokio::spawn(async move {
-                drop(go.await);
-                drop(done.send(()));
+                go.await.ok();
+                done.send(()).ok();
             })),
         }
         Ok(())

@@ -160,3 +160,18 @@ async fn an_actor_without_a_parent_starts_alone() {
     actor.cast(Order::Do(Turn::Fail)).unwrap();
     assert_eq!(next_failure(&mut heard).await.to_string(), "typed 7");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_child_that_blocks_in_its_first_message_holds_up_the_parent_it_has_just_woken() {
+    let ((parent, _heard), log) = (parent().await, Log::default());
+    let (release, until) = std::sync::mpsc::sync_channel(0);
+    let (child, start) = ActorRuntime::spawn_linked_instant(None, Probe::new(&log), (), parent.get_cell()).unwrap();
+    child.cast(Order::BlockAtOnce(until)).unwrap();
+    log.until("blocked").await;
+    // The announcement of the start has put the parent next in line on the thread that is blocked now.
+    let asked = parent.call(Order::Ask, Some(Duration::from_millis(100))).await.unwrap();
+    drop(release);
+    assert!(matches!(asked, CallResult::Timeout), "{asked:?}");
+    assert!(matches!(parent.call(Order::Ask, Some(PATIENCE)).await.unwrap(), CallResult::Success(0)));
+    start.await.unwrap().unwrap();
+}

@@ -135,6 +135,20 @@ async fn children_of_an_ended_actor_are_killed_at_every_depth_without_post_stop(
     assert!(!log.has("post_stop"), "{log:?}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_kill_that_follows_a_parents_end_passes_over_children_that_are_stopping() {
+    let ((parent, _heard), log) = (parent().await, Log::default());
+    let (child, _) = Probe { post_stop: Turn::Hang, ..Probe::new(&log) }.under(&parent).await;
+    child.stop(None);
+    log.until("post_stop").await;
+    parent.kill();
+    parent.wait(None).await.unwrap();
+    tokio::time::sleep(PATIENCE).await;
+    assert_eq!(child.get_status(), ActorStatus::Stopping, "it is nobody's child now, and alive");
+    child.kill();
+    child.wait(None).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_actor_may_be_gone_before_its_children_are() {
     let ((parent, _heard), log) = (parent().await, Log::default());
