@@ -12,6 +12,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use crate::call::{CallError, Reply, WaitEdge, within};
+use crate::clock::later;
 use crate::context::Core;
 use crate::deadlines::Deadlines;
 use crate::exit::ExitReason;
@@ -19,9 +20,6 @@ use crate::mailbox::admission::{Permit, Refused};
 use crate::mailbox::envelope::{Env, Postage, Wire};
 use crate::mailbox::inbox::Inbox;
 use crate::shell::seat::ErasedSlot;
-
-/// What a deadline beyond the clock's end is taken for: thirty years.
-const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
 /// A message that was not accepted, given back.
 #[derive(thiserror::Error)]
@@ -269,11 +267,6 @@ impl<M: Send + 'static> fmt::Debug for Slot<M> {
     }
 }
 
-/// A time as far ahead as the clock can tell, at most.
-pub(crate) fn after(now: Instant, timeout: Duration) -> Instant {
-    now.checked_add(timeout).unwrap_or_else(|| now + FAR)
-}
-
 /// Where to send messages to an actor, whichever incarnation of it is live. Cheap to clone.
 pub struct Address<M: Send + 'static>(pub(crate) Arc<SlotInner<M>>);
 
@@ -304,7 +297,7 @@ impl<M: Send + 'static> Address<M> {
     pub async fn call<R: Send>(&self, build: impl FnOnce(Reply<R>) -> M, timeout: Duration) -> Result<R, CallError> {
         let edge = WaitEdge::enter(self.0.uid)?;
         let now = Instant::now();
-        let deadline = after(now, timeout);
+        let deadline = later(now, timeout);
         let (reply, answer) = Reply::pair();
         let outcome = match self.0.try_send(build(reply), Some((now, deadline)), Live::deadlines) {
             Ok(table) => within(&table, deadline, answer).await,

@@ -6,6 +6,8 @@ use std::time::Duration;
 use rand::{Rng, RngCore};
 use tokio::time::Instant;
 
+use crate::clock::later;
+
 /// When and how often a failing child is started again.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BackoffPolicy {
@@ -175,7 +177,7 @@ impl SlidingWindow {
         self.prune(now, budget.per);
         let max = budget.max as usize;
         if self.at.len() >= max {
-            let until = self.at.front().copied().unwrap_or(now) + budget.per;
+            let until = later(self.at.front().copied().unwrap_or(now), budget.per);
             if self.at.len() == max {
                 self.at.push_back(until);
             }

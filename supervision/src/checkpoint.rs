@@ -6,17 +6,29 @@ use std::any::Any;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::panics::bury;
+
 type Stored = Option<Arc<dyn Any + Send + Sync>>;
 
 /// A place for one value that survives a restart. Cheap to clone; clones share the place.
 #[derive(Clone, Default)]
-pub struct Checkpoint(Arc<Mutex<Stored>>);
+pub struct Checkpoint(Arc<Place>);
+
+#[derive(Default)]
+struct Place(Mutex<Stored>);
+
+impl Drop for Place {
+    /// Maybe in a supervisor's hands, which a panic must not harm.
+    fn drop(&mut self) {
+        bury(self.0.get_mut().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
 
 impl Checkpoint {
     /// Replaces what is stored.
     pub fn put<T: Any + Send + Sync>(&self, value: Arc<T>) {
         let old = self.lock().replace(value);
-        drop(old);
+        bury(old);
     }
 
     /// What was stored last, if it is a `T`.
@@ -28,11 +40,11 @@ impl Checkpoint {
     /// Drops what is stored.
     pub fn clear(&self) {
         let old = self.lock().take();
-        drop(old);
+        bury(old);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Stored> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

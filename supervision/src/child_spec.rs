@@ -13,6 +13,7 @@ use ractor::ActorCell;
 use crate::backoff::BackoffPolicy;
 use crate::incarnation::NotUp;
 use crate::mailbox::Mailbox;
+use crate::panics::Quiet;
 use crate::path::ChildId;
 use crate::shell::seat::ErasedSlot;
 
@@ -66,6 +67,9 @@ impl ChildSpec {
             ChildKind::Worker => (Shutdown::Timeout(WORKER_SHUTDOWN), INIT_TIMEOUT),
             ChildKind::Supervisor => (Shutdown::Infinity, Duration::MAX),
         };
+        // What it captures is let go of by supervisors.
+        let start = Quiet::new(start);
+        let start: StartFn = Arc::new(move |ctx| start.get()(ctx));
         Self {
             id,
             kind,

@@ -4,7 +4,10 @@
 
 use std::error::Error;
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
+
+use crate::panics::{Quiet, catch};
 
 /// Any error that can cross threads.
 pub type BoxError = Box<dyn Error + Send + Sync>;
@@ -72,6 +75,45 @@ impl fmt::Display for PanicInfo {
 
 impl Error for PanicInfo {}
 
+/// An error that ended an actor; it is the error itself to whoever looks at it. Cheap to clone.
+///
+/// Supervisors keep errors, show them and let go of them. One that panics when it is shown or dropped harms none.
+#[derive(Clone)]
+pub struct Failure(Arc<Quiet<BoxError>>);
+
+impl Failure {
+    /// The error and its sources in words.
+    fn text(&self) -> String {
+        catch(|| chain(self.0.get().as_ref())).unwrap_or_else(|_| "an error that cannot be shown".to_owned())
+    }
+}
+
+impl Deref for Failure {
+    type Target = dyn Error + Send + Sync + 'static;
+
+    fn deref(&self) -> &Self::Target {
+        self.0.get().as_ref()
+    }
+}
+
+impl From<BoxError> for Failure {
+    fn from(error: BoxError) -> Self {
+        Self(Arc::new(Quiet::new(error)))
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&**self, f)
+    }
+}
+
 /// How an incarnation ended, as its supervisor saw it.
 #[derive(Clone, Debug)]
 pub enum ExitReason {
@@ -80,9 +122,9 @@ pub enum ExitReason {
     /// It stopped for a reason that is no failure.
     Shutdown(Arc<str>),
     /// A callback returned an error.
-    Error(Arc<dyn Error + Send + Sync>),
+    Error(Failure),
     /// A callback returned [`Exit::Fatal`]: restarting will not help.
-    Fatal(Arc<dyn Error + Send + Sync>),
+    Fatal(Failure),
     /// A callback or a scoped task panicked.
     Panic(Arc<PanicInfo>),
     /// It was killed, by its supervisor after a deadline or by fault injection.
@@ -209,7 +251,7 @@ impl ExitReason {
         let mut text = match self {
             Self::Normal => "normal".to_owned(),
             Self::Shutdown(reason) => reason.to_string(),
-            Self::Error(error) | Self::Fatal(error) => chain(error.as_ref()),
+            Self::Error(failure) | Self::Fatal(failure) => failure.text(),
             Self::Panic(info) => info.message.clone(),
             Self::Killed => "killed".to_owned(),
             Self::Cancelled => "task aborted".to_owned(),
@@ -227,7 +269,7 @@ impl ExitReason {
                 return match *exit {
                     Exit::Ignore | Exit::Normal => Self::Normal,
                     Exit::Shutdown(reason) => Self::Shutdown(reason.into()),
-                    Exit::Fatal(inner) => Self::Fatal(Arc::from(inner)),
+                    Exit::Fatal(inner) => Self::Fatal(inner.into()),
                 };
             }
             Err(error) => error,
@@ -238,7 +280,7 @@ impl ExitReason {
         };
         match error.downcast::<PanicInfo>() {
             Ok(info) => Self::Panic(Arc::new(*info)),
-            Err(error) => Self::Error(Arc::from(error)),
+            Err(error) => Self::Error(error.into()),
         }
     }
 

@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::context::Core;
 use crate::exit::BoxError;
-use crate::panics::catch;
+use crate::panics::{bury, catch};
 
 /// Effects one actor may have waiting.
 const HELD: usize = 256;
@@ -32,6 +32,12 @@ struct Queue {
     held: VecDeque<Held>,
     /// A task of the actor releases what is held. There is none while nothing is.
     releasing: bool,
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        bury(std::mem::take(&mut self.lock().held));
+    }
 }
 
 impl Gate {

@@ -28,6 +28,7 @@ mod cancel;
 pub mod chaos;
 mod checkpoint;
 mod child_spec;
+mod clock;
 mod context;
 mod deadlines;
 mod dynamic;
@@ -64,7 +65,7 @@ pub use child_spec::{
 };
 pub use context::{Ctx, Reporter, Timer};
 pub use dynamic::DynamicOptions;
-pub use exit::{ActorResult, BoxError, Exit, ExitClass, ExitReason, PanicInfo};
+pub use exit::{ActorResult, BoxError, Exit, ExitClass, ExitReason, Failure, PanicInfo};
 pub use incarnation::{ActorId, Incarnation, NotLinked, StartInfo, Started};
 pub use machine::Handling;
 pub use mailbox::{Feeder, Mailbox, Overflow, StableQueue};

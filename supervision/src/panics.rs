@@ -150,6 +150,33 @@ async fn guard_in<F: Future>(enter: impl Fn() -> Frame, make: impl FnOnce() -> F
     .await
 }
 
+/// Drops a value that is not ours; a panic in that is nobody's business.
+pub(crate) fn bury<T>(value: T) {
+    drop(catch(move || drop(value)));
+}
+
+/// Holds a value that is not ours and buries it in the end, whoever lets go of it last.
+pub(crate) struct Quiet<T>(Option<T>);
+
+impl<T> Quiet<T> {
+    pub(crate) const fn new(value: T) -> Self {
+        Self(Some(value))
+    }
+
+    #[expect(clippy::expect_used, reason = "only `drop` takes it out")]
+    pub(crate) fn get(&self) -> &T {
+        self.0.as_ref().expect("it is there until it is dropped")
+    }
+}
+
+impl<T> Drop for Quiet<T> {
+    fn drop(&mut self) {
+        if let Some(value) = self.0.take() {
+            bury(value);
+        }
+    }
+}
+
 fn message(payload: Box<dyn Any + Send>) -> String {
     let payload = match payload.downcast::<String>() {
         Ok(text) => return *text,

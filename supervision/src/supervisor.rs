@@ -119,6 +119,8 @@ pub(crate) struct SupInner {
     live: ArcSwapOption<ActorCell>,
     shared: ArcSwapOption<TreeShared>,
     exit: watch::Sender<Option<ExitReason>>,
+    /// Where the supervisor stands.
+    path: ArcSwapOption<ActorPath>,
     /// The root's node, which has no supervisor to remove it.
     root: OnceLock<NodeId>,
 }
@@ -135,6 +137,7 @@ impl SupervisorSlot {
             live: ArcSwapOption::empty(),
             shared: ArcSwapOption::empty(),
             exit: watch::Sender::new(None),
+            path: ArcSwapOption::empty(),
             root: OnceLock::new(),
         }))
     }
@@ -163,6 +166,22 @@ impl SupervisorSlot {
                 self.finish(reason);
             }
         }
+    }
+
+    /// Notes that the incarnation is gone without having said why.
+    pub(crate) fn lost(&self, actor: ractor::ActorId) {
+        let ours = self.0.live.load().as_ref().is_some_and(|live| live.get_id() == actor);
+        if ours && self.0.exit.borrow().is_none() {
+            self.finish(&ExitReason::Killed);
+        }
+    }
+
+    pub(super) fn path(&self) -> Option<ActorPath> {
+        self.0.path.load().as_deref().cloned()
+    }
+
+    pub(super) fn is_root(&self) -> bool {
+        self.0.root.get().is_some()
     }
 
     /// Takes the root's node out of the tree.

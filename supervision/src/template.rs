@@ -11,6 +11,7 @@ use crate::child_spec::{ChildSpec, Restart};
 use crate::dynamic::DynamicOptions;
 use crate::incarnation::Started;
 use crate::machine::{AdminError, Family};
+use crate::panics::Quiet;
 use crate::path::ChildId;
 use crate::supervisor::{SupervisorHandle, SupervisorSlot};
 
@@ -84,8 +85,8 @@ impl<K: Clone + Send + Sync + 'static> TemplateHandle<K> {
         let mut spec = self.0.make(&argument, &id).ok_or(AdminError::NoProc)?;
         if spec.restart != Restart::Temporary {
             let inner = Arc::clone(&self.0);
-            let first = spec.clone();
-            spec.remake = Some(Arc::new(move || inner.make(&argument, &id).unwrap_or_else(|| first.clone())));
+            let (first, argument) = (spec.clone(), Quiet::new(argument));
+            spec.remake = Some(Arc::new(move || inner.make(argument.get(), &id).unwrap_or_else(|| first.clone())));
         }
         self.0.supervisor.handle().start_child(spec).await
     }

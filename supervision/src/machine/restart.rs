@@ -2,6 +2,7 @@
 
 use crate::backoff::{Exhausted, ResetRule};
 use crate::child_spec::{AutoShutdown, Restart, Strategy};
+use crate::clock::later;
 use crate::exit::ExitReason;
 use crate::machine::{
     AdminError, Answer, Birth, BootError, Down, Effect, Family, Handling, Key, Machine, Mode, Phase, Then, Turn,
@@ -205,7 +206,7 @@ impl Machine {
                     child.attempt = child.attempt.saturating_sub(1);
                     child.restarts += 1;
                     self.ended(turn, key, reason, Handling::CoolDown);
-                    let at = turn.now + wait;
+                    let at = later(turn.now, wait);
                     self.restart(turn, key, Some(at), true, then_reset);
                 }
             }
@@ -222,7 +223,7 @@ impl Machine {
         let delay = policy.delay(child.attempt, turn.rng);
         let handling = if delay.is_zero() { Handling::Restart } else { Handling::Backoff };
         self.ended(turn, key, reason, handling);
-        let at = (!delay.is_zero()).then(|| turn.now + delay);
+        let at = (!delay.is_zero()).then(|| later(turn.now, delay));
         self.restart(turn, key, at, false, false);
     }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::address::{Slot, after};
+use crate::address::Slot;
 use crate::call::{CallError, Reply, WaitEdge};
 use crate::child_spec::ChildSpec;
 use crate::mailbox::admission::Refused;
@@ -104,7 +104,7 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static, M: Send + 'static> Directory<
         self.0.check_place(key)?;
         let edge = WaitEdge::enter(self.0.entry(key).slot.0.uid())?;
         let now = Instant::now();
-        let deadline = after(now, timeout);
+        let deadline = crate::clock::later(now, timeout);
         let (reply, answer) = Reply::pair();
         let message = build(reply);
         let exchange = async {

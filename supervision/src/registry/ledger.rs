@@ -103,8 +103,8 @@ impl<M> Ledger<M> {
             state.crashes = 0;
             state.remember_until = None;
         } else {
-            state.blocked_until = delay(&mut state.crashes, ran).map(|delay| now + delay);
-            state.remember_until = (state.crashes > 0).then(|| now + ending.memory);
+            state.blocked_until = delay(&mut state.crashes, ran).map(|delay| crate::clock::later(now, delay));
+            state.remember_until = (state.crashes > 0).then(|| crate::clock::later(now, ending.memory));
         }
     }
 

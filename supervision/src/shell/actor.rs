@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ractor::{ActorCell, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
+use ractor::{ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::sync::oneshot;
@@ -19,13 +19,14 @@ use crate::checkpoint::Checkpoint;
 use crate::child_spec::{ChildSpec, SupervisorSpec};
 use crate::exit::ExitReason;
 use crate::machine::{Effect, Family, Input, Key, Machine, Mode, Phase, Rules, Ticket};
+use crate::panics::bury;
 use crate::path::ActorPath;
 use crate::scope::spawn;
 use crate::shell::brood::Brood;
-use crate::shell::exits::{bury, failed, terminated};
+use crate::shell::exits::{failed, terminated};
 use crate::shell::ids::ById;
 use crate::shell::messages::{Completion, Completions, Done, SupMsg};
-use crate::shell::seat::{Carried, Desk, ErasedSlot};
+use crate::shell::seat::{Carried, Desk};
 use crate::shell::stops::{AbortOnDrop, KILL_GRACE, StopStage};
 use crate::shell::timers::Timers;
 use crate::shell::tree_link::{NodeLink, TreeShared};
@@ -358,7 +359,7 @@ impl Shell {
         {
             run.desk.cancel.cancel();
             self.stop_timers.disarm(key);
-            link.carried = run.desk.take_left().filter(|_| reason.is_clean());
+            link.carry(run.desk.take_left(), &reason);
             if let (Some(cell), Some(slot)) = (&run.cell, &link.spec.slot) {
                 slot.unpublish(cell.get_id(), &reason);
             }
@@ -433,11 +434,7 @@ impl Drop for Shell {
                 }
             }
         }
-    }
-}
-
-impl ErasedSlot for SupervisorSlot {
-    fn unpublish(&self, actor: ActorId, reason: &ExitReason) {
-        self.withdraw(actor, reason);
+        bury(std::mem::take(&mut self.links));
+        self.slot.lost(self.me.get_id());
     }
 }

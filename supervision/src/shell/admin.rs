@@ -1,12 +1,15 @@
 //! What a supervisor is asked: to list, count, find, stop by actor, and to use other specs.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use crate::child_spec::{ChildSpec, SpecView, Strategy, SupervisorSpec, check_spec};
+use crate::exit::ExitReason;
 use crate::incarnation::{ActorId, Started};
 use crate::machine::{AdminError, Answer, Birth, Child, Family, Input, Key, Mode, Phase, Request};
+use crate::panics::{bury, catch};
 use crate::shell::actor::Shell;
 use crate::shell::messages::{Done, Who};
 use crate::supervisor::{ChildCount, ChildInfo, ReconfigureOptions, ReconfigureReport};
@@ -85,7 +88,8 @@ impl Shell {
         let mut fresh = Vec::new();
         for (key, link) in &self.links {
             let Some(remake) = &link.spec.remake else { continue };
-            let mut spec = remake();
+            let made = catch(|| remake()).map_err(|panic| ExitReason::Panic(Arc::new(panic)));
+            let mut spec = made.map_err(AdminError::StartFailed)?;
             check_spec(&spec, self.machine.rules.auto_shutdown)?;
             spec.id = link.spec.id.clone();
             fresh.push((*key, spec));
@@ -101,7 +105,7 @@ impl Shell {
         let (id, policy) = (spec.id.clone(), spec.policy());
         if let Some(link) = self.links.get_mut(&key) {
             self.shared.tree.show_spec(link.node.id, &spec);
-            link.spec = spec;
+            bury(std::mem::replace(&mut link.spec, spec));
         }
         let request = Request::Operator(Box::new(Request::Adopt(id, policy)));
         self.run(Input::Admin { ticket: 0, request });

@@ -5,6 +5,7 @@ use tokio::time::Instant;
 use crate::actor::ChildExit;
 use crate::exit::ExitReason;
 use crate::machine::{BootError, Child, Down, Effect, Handling, Key, Phase};
+use crate::panics::bury;
 use crate::shell::actor::{Role, Shell};
 use crate::supervisor::StartError;
 use crate::telemetry::event;
@@ -22,7 +23,7 @@ impl Shell {
                     // Whoever asked may look at the tree next.
                     self.show_changed();
                     let answer = answer.map(|answer| self.started_as(answer));
-                    drop(reply.send(answer));
+                    bury(reply.send(answer));
                 }
             }
             Effect::Changed { key } => {
@@ -50,6 +51,7 @@ impl Shell {
         if let Some(link) = self.links.remove(&key) {
             self.forget_before(link.before);
             self.shared.tree.remove(link.node.id);
+            bury(link);
         }
     }
 

@@ -1,7 +1,5 @@
 //! Reads the runtime's end-of-actor events.
 
-use ractor::SupervisionEvent;
-
 use crate::exit::{BoxError, ExitReason};
 
 /// The runtime's own words; a stop asked for in these words would look like something else.
@@ -31,11 +29,6 @@ pub(crate) fn terminated(reason: Option<String>, stopping: bool) -> ExitReason {
 /// Why an actor ended that failed with `error`.
 pub(crate) fn failed(error: BoxError) -> ExitReason {
     ExitReason::from_box(error)
-}
-
-/// Drops a dead actor's state; a panic in it is nobody's business any more.
-pub(crate) fn bury(event: SupervisionEvent) {
-    drop(crate::panics::catch(move || drop(event)));
 }
 
 #[cfg(test)]

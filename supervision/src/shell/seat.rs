@@ -12,8 +12,11 @@ use crate::cancel::LazyToken;
 use crate::exit::ExitReason;
 use crate::incarnation::StartInfo;
 use crate::mailbox::Mailbox;
+use crate::panics::bury;
+use crate::shell::actor::Link;
 use crate::shell::brood::Brood;
 use crate::shell::tree_link::{NodeLink, TreeShared};
+use crate::supervisor::SupervisorSlot;
 use crate::telemetry::meter::Meter;
 
 /// What one incarnation is built into.
@@ -56,9 +59,16 @@ struct Papers {
     left: Option<Carried>,
 }
 
+impl Drop for Papers {
+    /// In a supervisor's hands, which a panic must not harm.
+    fn drop(&mut self) {
+        bury((self.info.take(), self.given.take(), self.left.take()));
+    }
+}
+
 impl Desk {
     pub(crate) fn new(carry: bool, given: Option<Carried>) -> Arc<Self> {
-        let papers = Mutex::new(Papers { given, ..Papers::default() });
+        let papers = Mutex::new(Papers { given, info: None, left: None });
         Arc::new(Self { carry, papers, ..Self::default() })
     }
 
@@ -108,6 +118,16 @@ impl fmt::Debug for Desk {
     }
 }
 
+impl Link {
+    /// Keeps the state that an incarnation left for the next one, unless it ended in a way that makes it doubtful.
+    pub(crate) fn carry(&mut self, left: Option<Carried>, reason: &ExitReason) {
+        bury(std::mem::replace(&mut self.carried, left));
+        if !reason.is_clean() {
+            bury(self.carried.take());
+        }
+    }
+}
+
 /// A place an incarnation was published in.
 pub(crate) trait ErasedSlot: Send + Sync {
     /// Takes the incarnation back if it is still the one published.
@@ -116,5 +136,11 @@ pub(crate) trait ErasedSlot: Send + Sync {
     /// By which the place is known in the graph of who waits for whom.
     fn wait_id(&self) -> Option<u64> {
         None
+    }
+}
+
+impl ErasedSlot for SupervisorSlot {
+    fn unpublish(&self, actor: ActorId, reason: &ExitReason) {
+        self.withdraw(actor, reason);
     }
 }

@@ -14,7 +14,7 @@ use crate::child_spec::{ChildSpec, Restart, Shutdown, StartCtx, StartFn, check_s
 use crate::exit::ExitReason;
 use crate::incarnation::NotUp;
 use crate::machine::{AdminError, Birth, Input, Key, Request};
-use crate::panics::{catch, guard};
+use crate::panics::{bury, catch, guard};
 use crate::path::ChildId;
 use crate::scope::spawn;
 use crate::shell::actor::{Link, Role, Run, Shell};
@@ -70,6 +70,7 @@ impl Shell {
             if let Some(reply) = reply {
                 drop(reply.send(Err(error)));
             }
+            bury(spec);
             return;
         }
         let key = self.add(spec);
@@ -180,8 +181,7 @@ impl Shell {
         if let Some(link) = self.links.get_mut(&key)
             && link.spec.restart == Restart::Temporary
         {
-            link.spec.start = Arc::clone(&NEVER_AGAIN);
-            link.spec.remake = None;
+            bury((std::mem::replace(&mut link.spec.start, Arc::clone(&NEVER_AGAIN)), link.spec.remake.take()));
         }
     }
 

@@ -143,6 +143,8 @@ pub(crate) struct SeatArgs<A: Actor> {
 pub(crate) struct Seat<A: Actor> {
     user: Option<A::State>,
     bond: Bond<A>,
+    /// It has not had a message yet.
+    fresh: bool,
     pulse: Pulse,
 }
 
@@ -254,7 +256,7 @@ impl<A: Actor> ractor::Actor for Supervised<A> {
         let state = guard_callback(uid, Frame::trace(), || self.actor.pre_start(args, &bond.ctx))
             .await
             .unwrap_or_else(|panic| Err(panic.into()))?;
-        Ok(Seat { user: Some(state), bond, pulse: Pulse::default() })
+        Ok(Seat { user: Some(state), bond, fresh: true, pulse: Pulse::default() })
     }
 
     async fn post_start(&self, me: ActorRef<Self::Msg>, seat: &mut Seat<A>) -> Result<(), ActorProcessingErr> {
@@ -280,10 +282,16 @@ impl<A: Actor> ractor::Actor for Supervised<A> {
             Wire::Child(exit) => Some(Job::Child(Box::new(exit))),
             Wire::Crash(error) => Some(Job::Crash(error)),
         };
+        let fresh = std::mem::take(&mut seat.fresh);
         async move {
+            if fresh {
+                // The runtime has just told the supervisor of the start and so put it next in line on this very thread.
+                // If the message blocks, the supervisor must not be the one that waits.
+                tokio::task::yield_now().await;
+            }
             let outcome = match job {
                 Some(Job::Message(message, trace, beat)) => {
-                    let Seat { user: Some(state), bond: Bond { ctx, .. }, pulse } = seat else { return Ok(()) };
+                    let Seat { user: Some(state), bond: Bond { ctx, .. }, pulse, .. } = seat else { return Ok(()) };
                     let ctx = &*ctx;
                     let mut beat = beat;
                     let mut handler = pin!(async move {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ractor::ActorCell;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -176,21 +177,28 @@ impl SupervisorHandle {
     }
 
     /// Stops all children in reverse order and ends the supervisor. When `budget` is spent, whatever still runs is
-    /// killed; a second call with a shorter budget shortens it. Meant for the root: another supervisor is restarted
-    /// by its own.
+    /// killed; a second call with a shorter budget shortens it.
+    ///
+    /// Meant for the root. Another supervisor is restarted by its own, and once the budget is spent its whole subtree is
+    /// killed at once; the report then names the supervisor alone.
     pub async fn shutdown(&self, budget: Duration) -> ShutdownReport {
         let (Some(cell), Some(shared)) = (self.slot.live(), self.slot.0.shared.load_full()) else {
             return ShutdownReport::default();
         };
-        let at = Instant::now() + budget;
-        shared.hard.send_if_modified(|hard| {
-            let sooner = hard.is_none_or(|old| at < old);
-            if sooner {
-                *hard = Some(at);
-            }
-            sooner
-        });
         drop(cell.send_message(SupMsg::Shutdown));
+        if !self.slot.is_root() {
+            return self.shut_down_below(&cell, budget).await;
+        }
+        // The tree has one budget, which cuts short every stop in it from then on.
+        if let Some(at) = Instant::now().checked_add(budget) {
+            shared.hard.send_if_modified(|hard| {
+                let sooner = hard.is_none_or(|old| at < old);
+                if sooner {
+                    *hard = Some(at);
+                }
+                sooner
+            });
+        }
         let too_late = async {
             shared.past_hard_deadline().await;
             tokio::time::sleep(ROOT_GRACE).await;
@@ -206,6 +214,15 @@ impl SupervisorHandle {
         }
         self.slot.bury_root();
         ShutdownReport { stragglers: shared.stragglers() }
+    }
+
+    async fn shut_down_below(&self, cell: &ActorCell, budget: Duration) -> ShutdownReport {
+        if tokio::time::timeout(budget, cell.wait(None)).await.is_ok() {
+            return ShutdownReport::default();
+        }
+        cell.kill();
+        drop(cell.wait(Some(ROOT_GRACE)).await);
+        ShutdownReport { stragglers: self.slot.path().into_iter().collect() }
     }
 
     /// Waits until the live incarnation ends and says why.

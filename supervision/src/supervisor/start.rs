@@ -29,7 +29,7 @@ impl Supervisor {
     ///
     /// # Errors
     /// If a spec is refused or a child does not start; then all that had started has been stopped again, in reverse
-    /// order.
+    /// order. The same happens if the future is dropped before it resolves.
     pub async fn start_root(spec: SupervisorSpec, tree: TreeStore) -> Result<SupervisorHandle, StartError> {
         crate::panics::install_hook();
         check(&spec)?;
@@ -73,7 +73,11 @@ impl Supervisor {
             root.withdraw(watched.get_id(), &ExitReason::Killed);
             root.bury_root();
         });
-        match boot.await {
+        // Given up here, nobody could stop the tree any more.
+        let mut given_up = StopOnDrop(Some(cell.clone()));
+        let outcome = boot.await;
+        given_up.0 = None;
+        match outcome {
             Ok(Ok(())) => Ok(slot.handle()),
             Ok(Err(error)) => {
                 drop(cell.wait(None).await);
@@ -81,6 +85,16 @@ impl Supervisor {
                 Err(error)
             }
             Err(_) => Err(StartError::Failed(ExitReason::Killed)),
+        }
+    }
+}
+
+struct StopOnDrop(Option<ActorCell>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        if let Some(cell) = self.0.take() {
+            drop(cell.send_message(SupMsg::Shutdown));
         }
     }
 }
@@ -167,6 +181,7 @@ async fn start_supervisor(start: StartCtx, slot: SupervisorSlot, blueprint: Blue
     check(&blueprint.spec).map_err(ExitReason::error)?;
     let seating = start.seating;
     slot.0.shared.store(Some(Arc::clone(&seating.shared)));
+    slot.0.path.store(Some(Arc::new(start.path.clone())));
     let (booted, boot) = oneshot::channel();
     let brood = Arc::default();
     seating.desk.set_brood(&brood);

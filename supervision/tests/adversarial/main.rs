@@ -19,7 +19,7 @@ const BUDGET: Duration = Duration::from_secs(20);
 
 /// Rules that leave room for the restarts of a test.
 fn rules(strategy: Strategy, children: Vec<ChildSpec>) -> SupervisorSpec {
-    let intensity = Intensity { max_restarts: 50, period: Duration::from_secs(5) };
+    let intensity = Intensity { max_restarts: 500, period: Duration::from_secs(5) };
     SupervisorSpec { strategy, intensity, children, ..SupervisorSpec::default() }
 }
 

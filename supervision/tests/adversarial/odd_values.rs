@@ -32,7 +32,7 @@ impl fmt::Display for Unspeakable {
 impl std::error::Error for Unspeakable {}
 
 /// An error that panics when dropped.
-struct Sticky(#[expect(dead_code, reason = "it is there to be dropped")] Bomb);
+struct Sticky(Bomb);
 
 impl fmt::Debug for Sticky {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -186,7 +186,7 @@ async fn a_shutdown_without_a_limit_does_not_overflow() {
     let a = Puppet::new("a", &record);
     let spec = a.spec().shutdown(Shutdown::Timeout(Duration::MAX)).init_timeout(Duration::MAX);
     let (root, _) = root(vec![spec]).await;
-    assert!(a.address().call(Command::Incarnation, Duration::MAX).await.is_ok());
+    assert!(a.address().call(Command::Incarnation, Duration::MAX).await.is_ok(), "nor does a call");
     assert!(root.shutdown(Duration::MAX).await.stragglers.is_empty());
     assert_eq!(record.lines(), ["start a#1", "stop a#1", "drop a#1"]);
 }

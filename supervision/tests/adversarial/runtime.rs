@@ -63,7 +63,7 @@ fn in_time(work: impl FnOnce() + Send + 'static) {
     let (done, end) = std::sync::mpsc::sync_channel(1);
     let thread = std::thread::spawn(move || {
         work();
-        drop(done.send(()));
+        done.send(()).ok();
     });
     let ended = end.recv_timeout(Duration::from_secs(30));
     if ended == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {

@@ -270,5 +270,5 @@ pub(super) fn error() -> ExitReason {
 }
 
 pub(super) fn fatal() -> ExitReason {
-    ExitReason::Fatal(Arc::from(BoxError::from("bad token")))
+    ExitReason::Fatal(BoxError::from("bad token").into())
 }

@@ -47,7 +47,7 @@ pub(super) fn reason(end: End) -> ExitReason {
         End::Shutdown => ExitReason::shutdown("done"),
         End::Error => ExitReason::error("broken"),
         End::Panic => ExitReason::Killed,
-        End::Fatal => ExitReason::Fatal(std::sync::Arc::from(BoxError::from("bad token"))),
+        End::Fatal => ExitReason::Fatal(BoxError::from("bad token").into()),
     }
 }
 
