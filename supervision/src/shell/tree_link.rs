@@ -1,5 +1,6 @@
 //! What all actors of one tree share, and an actor's link to its node.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
@@ -15,6 +16,8 @@ pub(crate) struct TreeShared {
     pub(crate) tree: TreeStore,
     /// When whatever still runs is killed; set once a shutdown has a budget.
     pub(crate) hard: watch::Sender<Option<Instant>>,
+    /// The tree is being shut down.
+    ending: AtomicBool,
     stragglers: Mutex<Vec<ActorPath>>,
     /// Of the calls to this tree's actors.
     pub(crate) deadlines: Arc<Deadlines>,
@@ -25,14 +28,23 @@ impl TreeShared {
         Arc::new(Self {
             tree,
             hard: watch::Sender::new(None),
+            ending: AtomicBool::new(false),
             stragglers: Mutex::new(Vec::new()),
             deadlines: Arc::default(),
         })
     }
 
+    /// From now on whoever has to be killed is reported at the end.
+    pub(crate) fn begin_shutdown(&self) {
+        self.ending.store(true, Ordering::SeqCst);
+    }
+
     /// Notes who had to be killed.
     pub(crate) fn straggler(&self, path: ActorPath) {
         event::stopped_late(&self.tree, &path);
+        if !self.ending.load(Ordering::SeqCst) {
+            return;
+        }
         self.stragglers.lock().unwrap_or_else(PoisonError::into_inner).push(path);
     }
 

@@ -185,10 +185,12 @@ impl SupervisorHandle {
         let (Some(cell), Some(shared)) = (self.slot.live(), self.slot.0.shared.load_full()) else {
             return ShutdownReport::default();
         };
-        drop(cell.send_message(SupMsg::Shutdown));
         if !self.slot.is_root() {
+            drop(cell.send_message(SupMsg::Shutdown));
             return self.shut_down_below(&cell, budget).await;
         }
+        shared.begin_shutdown();
+        drop(cell.send_message(SupMsg::Shutdown));
         // The tree has one budget, which cuts short every stop in it from then on.
         if let Some(at) = Instant::now().checked_add(budget) {
             shared.hard.send_if_modified(|hard| {
