@@ -6,6 +6,7 @@ use super::*;
 use crate::backoff::{BackoffPolicy, Budget, Exhausted, ResetRule};
 use crate::child_spec::Restart;
 
+
 mod model;
 mod otp;
 mod rig;

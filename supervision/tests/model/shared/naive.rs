@@ -59,6 +59,8 @@ pub(crate) struct Naive {
     booting: bool,
     /// Why it ended.
     pub(crate) over: Option<&'static str>,
+    /// It ended before all its children were up.
+    pub(crate) never_up: bool,
     /// What children did, in order.
     pub(crate) log: Vec<String>,
     /// Answers to requests, by number.
@@ -82,6 +84,7 @@ impl Naive {
             round: Some(Round { from: 0, at: None }),
             booting: true,
             over: None,
+            never_up: false,
             log: Vec::new(),
             answers: BTreeMap::new(),
         };
@@ -93,6 +96,7 @@ impl Naive {
             naive.set(key, Is::Queued);
         }
         naive.work();
+        naive.advance(u64::try_from(SETTLE.as_millis()).unwrap());
         naive
     }
 
@@ -437,6 +441,7 @@ impl Naive {
 
     fn end(&mut self, why: &'static str) {
         self.over = Some(why);
+        self.never_up = self.booting;
         self.round = None;
         let keys: Vec<u64> = self.kids.keys().copied().rev().collect();
         for key in keys {
