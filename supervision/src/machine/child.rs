@@ -61,6 +61,7 @@ impl Child {
         self.attempt = 0;
         self.retries.clear();
         self.suspended = false;
+        self.held = false;
     }
 }
 

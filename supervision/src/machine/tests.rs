@@ -6,7 +6,6 @@ use super::*;
 use crate::backoff::{BackoffPolicy, Budget, Exhausted, ResetRule};
 use crate::child_spec::Restart;
 
-
 mod model;
 mod otp;
 mod rig;

@@ -28,6 +28,7 @@ use crate::shell::ids::ById;
 use crate::shell::messages::{Completion, Completions, Done, SupMsg};
 use crate::shell::seat::{Carried, Desk};
 use crate::shell::stops::{AbortOnDrop, KILL_GRACE, StopStage};
+use crate::shell::supervised::TIDY;
 use crate::shell::timers::Timers;
 use crate::shell::tree_link::{NodeLink, TreeShared};
 use crate::supervisor::{StartError, SupervisorSlot};
@@ -314,10 +315,7 @@ impl Shell {
             SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => return,
         };
         match self.brood.remove(cell.get_id().pid()) {
-            Some((key, inc)) => {
-                self.exited(key, inc, reason);
-                self.note_between(key, cell.get_id().pid());
-            }
+            Some((key, inc)) => self.exited(key, inc, reason),
             None if self.starting > 0 => {
                 self.early_exits.insert(cell.get_id().pid(), reason);
             }
@@ -333,30 +331,43 @@ impl Shell {
     }
 
     pub(crate) fn exited(&mut self, key: Key, inc: u64, reason: ExitReason) {
-        if !self.survived_by_children(key, inc, &reason) {
+        if !self.is_outlived(key, inc, &reason) {
             self.over(key, inc, reason);
         }
     }
 
-    /// If a child has ended before children of its own, those are killed and waited for first.
-    pub(crate) fn survived_by_children(&mut self, key: Key, inc: u64, reason: &ExitReason) -> bool {
+    /// If something of a child has outlived it, that is ended and waited for first: children of its own, and tasks of
+    /// one that was killed, which end at their next await point.
+    pub(crate) fn is_outlived(&mut self, key: Key, inc: u64, reason: &ExitReason) -> bool {
         let run = self.links.get_mut(&key).and_then(|link| link.run.as_mut()).filter(|run| run.inc == inc);
         let Some(run) = run else { return false };
-        let Some(brood) = run.desk.brood().filter(|brood| !brood.is_empty()) else { return false };
+        let brood = run.desk.brood().filter(|brood| !brood.is_empty());
+        let busy = run.desk.unfinished();
+        if brood.is_none() && busy.is_none() {
+            return false;
+        }
         run.stop = StopStage::Over;
         self.stop_timers.disarm(key);
         let (completions, me, reason) = (Arc::clone(&self.completions), self.me.clone(), reason.clone());
         spawn(async move {
-            let left = brood.clear(KILL_GRACE).await;
+            if let Some(core) = busy {
+                core.scope.ended_within(TIDY).await;
+            }
+            let left = match brood {
+                Some(brood) => brood.clear(KILL_GRACE).await,
+                None => Vec::new(),
+            };
             completions.push(&me, Completion::Survived { key, inc, reason, left });
         });
         true
     }
 
     pub(crate) fn over(&mut self, key: Key, inc: u64, reason: ExitReason) {
+        let mut actor = None;
         if let Some(link) = self.links.get_mut(&key)
             && let Some(run) = link.run.take_if(|run| run.inc == inc)
         {
+            actor = run.cell.as_ref().map(|cell| cell.get_id().pid());
             run.desk.cancel.cancel();
             self.stop_timers.disarm(key);
             link.carry(run.desk.take_left(), &reason);
@@ -366,6 +377,9 @@ impl Shell {
             self.shared.tree.clear_children(link.node.id);
         }
         self.run(Input::Exited { key, inc, reason });
+        if let Some(actor) = actor {
+            self.note_between(key, actor);
+        }
     }
 
     /// A child that is to come back can be named by its last actor until then.

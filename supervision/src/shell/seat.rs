@@ -2,13 +2,14 @@
 
 use std::any::Any;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use ractor::{ActorCell, ActorId};
 use tokio::sync::Notify;
 
 use crate::cancel::LazyToken;
+use crate::context::Core;
 use crate::exit::ExitReason;
 use crate::incarnation::StartInfo;
 use crate::mailbox::Mailbox;
@@ -41,6 +42,8 @@ pub(crate) struct Desk {
     pub(crate) early: OnceLock<ActorCell>,
     /// The actor that was started for this child.
     pub(crate) spawned: OnceLock<ActorCell>,
+    /// The incarnation, for as long as anything of it is there.
+    pub(crate) core: OnceLock<Weak<Core>>,
     /// Cancelled when the incarnation is to stop, and when it is over.
     pub(crate) cancel: LazyToken,
     /// Told when the start has to be given up at once, however it goes.
@@ -70,6 +73,13 @@ impl Desk {
     pub(crate) fn new(carry: bool, given: Option<Carried>) -> Arc<Self> {
         let papers = Mutex::new(Papers { given, info: None, left: None });
         Arc::new(Self { carry, papers, ..Self::default() })
+    }
+
+    /// An incarnation that is over but has tasks which have not noticed yet; they are told.
+    pub(crate) fn unfinished(&self) -> Option<Arc<Core>> {
+        let core = self.core.get()?.upgrade()?;
+        core.scope.end();
+        (core.scope.len() > 0).then_some(core)
     }
 
     pub(crate) fn set_info(&self, info: StartInfo) {

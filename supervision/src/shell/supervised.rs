@@ -27,7 +27,7 @@ use crate::shell::seat::ErasedSlot;
 use crate::trace::TraceId;
 
 /// How long the end of an actor waits for its cancelled tasks and killed children.
-const TIDY: Duration = Duration::from_secs(1);
+pub(super) const TIDY: Duration = Duration::from_secs(1);
 
 impl ChildSpec {
     /// An actor. `make` runs at each start, so a restart never reuses what broke it.
@@ -199,6 +199,7 @@ impl<A: Actor> Bond<A> {
             gate: std::sync::OnceLock::new(),
             child_exit: Arc::new(move |exit| drop(exits_to.send_message(Wire::<A::Message>::Child(exit)))),
         });
+        drop(core.desk.core.set(Arc::downgrade(&core)));
         let inbox = Inbox::new(seating.mailbox, Arc::clone(&core.meter), Arc::downgrade(&slot));
         let live = Arc::new(Live::new(cell, inbox, Arc::clone(&core)));
         slot.publish(Arc::clone(&live));

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use proptest::prop_assert_eq;
 use proptest::test_runner::TestCaseError;
 use supervision::prelude::*;
-use supervision::{ReconfigureOptions, StartMode};
+use supervision::tree::{ActError, Action};
+use supervision::{AdminError, ReconfigureOptions, StartMode};
 
 use crate::shared::naive::Naive;
 use crate::shared::program::{Focus, PERIOD, Program, Sort, Step, programs};
@@ -36,6 +37,16 @@ async fn step(stage: &Stage, program: &Program, step: &Step, answers: &Answers, 
         }
         Step::TerminateActor(_) => {}
         Step::Terminate(name) => Stage::ask(answers, ticket, async move { handle.terminate_child(&id(name)).await }),
+        Step::Hold(name) => {
+            let (tree, path) = (stage.tree.clone(), format!("root/sup/c{name}"));
+            Stage::ask(answers, ticket, async move {
+                match tree.act(&path.as_str().into(), Action::Stop).await {
+                    Ok(()) => Ok(()),
+                    Err(ActError::NotFound) => Err(AdminError::NotFound),
+                    Err(error) => panic!("{error}"),
+                }
+            });
+        }
         Step::Restart(name) => Stage::ask(answers, ticket, async move { handle.restart_child(&id(name)).await }),
         Step::StartNow(name) => Stage::ask(answers, ticket, async move { handle.start_now(&id(name)).await }),
         Step::Delete(name) => Stage::ask(answers, ticket, async move { handle.delete_child(&id(name)).await }),

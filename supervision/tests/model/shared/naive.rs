@@ -31,6 +31,7 @@ struct Kid {
     /// When each of its retries was decided on.
     retries: Vec<u64>,
     suspended: bool,
+    held: bool,
     fresh: bool,
     asked: Vec<usize>,
 }
@@ -139,6 +140,7 @@ impl Naive {
                     self.terminate(key, ticket);
                 }
             }
+            Step::Hold(name) => self.hold(*name, ticket),
             Step::Terminate(name)
             | Step::Restart(name)
             | Step::StartNow(name)
@@ -177,6 +179,7 @@ impl Naive {
             restarts: 0,
             retries: Vec::new(),
             suspended: false,
+            held: false,
             fresh: true,
             asked: Vec::new(),
         };
@@ -421,7 +424,14 @@ impl Naive {
                         self.set(sibling, Is::Queued);
                     }
                 }
-                Is::Queued | Is::Exited | Is::Failed | Is::Suspended | Is::Ignored => {}
+                // Everybody who has not failed is started again, but whom somebody holds down.
+                Is::Exited | Is::Ignored => {
+                    let kid = self.kid(sibling);
+                    if !kid.held && kid.plan.restart != Restart::Temporary {
+                        kid.is = Is::Queued;
+                    }
+                }
+                Is::Queued | Is::Failed | Is::Suspended => {}
             }
         }
         let at = at.filter(|at| *at > self.now).map(|at| (at, self.next_serial()));

@@ -85,6 +85,8 @@ pub(crate) enum Step {
     Starts(usize, Vec<Start>),
     Add(usize, Plan),
     Terminate(usize),
+    /// The same by somebody who sees the tree, and who wants it to stay down.
+    Hold(usize),
     /// By its actor, if it is up.
     TerminateActor(usize),
     Restart(usize),
@@ -201,6 +203,7 @@ fn step(focus: Focus) -> impl Strategy<Value = Step> {
     let by_hand = prop_oneof![
         2 => name.clone().prop_map(Step::Terminate),
         1 => name.clone().prop_map(Step::TerminateActor),
+        1 => name.clone().prop_map(Step::Hold),
         2 => name.clone().prop_map(Step::Restart),
         1 => name.clone().prop_map(Step::StartNow),
         1 => name.clone().prop_map(Step::Delete),

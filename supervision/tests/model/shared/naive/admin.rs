@@ -32,6 +32,16 @@ impl Naive {
         self.answer(ticket, "ok");
     }
 
+    pub(super) fn hold(&mut self, name: usize, ticket: usize) {
+        match self.key(name) {
+            Some(key) => {
+                self.kid(key).held = true;
+                self.terminate(key, ticket);
+            }
+            None => self.answer(ticket, "not_found"),
+        }
+    }
+
     pub(super) fn by_hand(&mut self, step: &Step, name: usize, ticket: usize) {
         if self.sort == Sort::Template {
             return self.answer(ticket, "not_supported");
@@ -96,6 +106,7 @@ impl Naive {
         kid.attempt = 0;
         kid.retries.clear();
         kid.suspended = false;
+        kid.held = false;
     }
 
     fn start_for(&mut self, key: u64, ticket: usize) {
