@@ -260,6 +260,10 @@ impl Machine {
         let Some(child) = self.children.get_mut(&key) else { return };
         child.suspended = true;
         if matches!(child.phase, Phase::Waiting { .. } | Phase::Queued) {
+            // Whoever waits for its start learns that it will not come.
+            for waiter in std::mem::take(&mut child.start_waiters) {
+                turn.reply(waiter, Err(AdminError::Terminated));
+            }
             self.disarm(turn, key);
             self.set_phase(turn, key, Phase::Down(Down::Suspended));
         } else {

@@ -75,7 +75,8 @@ impl Naive {
             }
             Step::Suspend(_) => {
                 self.kid(key).suspended = true;
-                if matches!(is, Is::Waiting { .. }) {
+                if coming {
+                    self.answer_all(key, "terminated");
                     self.set(key, Is::Suspended);
                 }
                 self.answer(ticket, "ok");
