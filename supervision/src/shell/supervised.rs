@@ -209,6 +209,17 @@ impl<A: Actor> Bond<A> {
 }
 
 impl<A: Actor> Supervised<A> {
+    fn open(wire: Wire<A::Message>, seat: &mut Seat<A>) -> Option<Job<A::Message>> {
+        match wire {
+            Wire::User(env) => env.open().map(|opened| {
+                let Opened { message, trace, stub } = opened;
+                Job::Message(message, trace, seat.pulse.beat(stub))
+            }),
+            Wire::Child(exit) => Some(Job::Child(Box::new(exit))),
+            Wire::Crash(error) => Some(Job::Crash(error)),
+        }
+    }
+
     /// Ends an incarnation that failed: nothing of it is left when its supervisor learns of it.
     async fn fail(seat: &mut Seat<A>, error: BoxError) -> BoxError {
         let core = Arc::clone(&seat.bond.ctx.core);
@@ -275,21 +286,18 @@ impl<A: Actor> ractor::Actor for Supervised<A> {
         wire: Self::Msg,
         seat: &mut Seat<A>,
     ) -> impl Future<Output = Result<(), ActorProcessingErr>> + Send {
-        let job = match wire {
-            Wire::User(env) => env.open().map(|opened| {
-                let Opened { message, trace, stub } = opened;
-                Job::Message(message, trace, seat.pulse.beat(stub))
-            }),
-            Wire::Child(exit) => Some(Job::Child(Box::new(exit))),
-            Wire::Crash(error) => Some(Job::Crash(error)),
-        };
-        let fresh = std::mem::take(&mut seat.fresh);
+        // The runtime has just told the supervisor of the start and so put it next in line on this very thread. If the
+        // first message blocks, the supervisor must not be the one that waits. A message that is not open yet goes back
+        // where it came from if the actor is killed meanwhile.
+        let begin = if std::mem::take(&mut seat.fresh) { Err(Box::new(wire)) } else { Ok(Self::open(wire, seat)) };
         async move {
-            if fresh {
-                // The runtime has just told the supervisor of the start and so put it next in line on this very thread.
-                // If the message blocks, the supervisor must not be the one that waits.
-                tokio::task::yield_now().await;
-            }
+            let job = match begin {
+                Ok(job) => job,
+                Err(first) => {
+                    tokio::task::yield_now().await;
+                    Self::open(*first, seat)
+                }
+            };
             let outcome = match job {
                 Some(Job::Message(message, trace, beat)) => {
                     let Seat { user: Some(state), bond: Bond { ctx, .. }, pulse, .. } = seat else { return Ok(()) };
