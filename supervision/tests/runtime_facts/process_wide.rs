@@ -12,7 +12,7 @@ async fn a_name_is_free_before_post_stop_has_run() {
     first.stop(None);
     log.until("post_stop").await;
     let (second, _) = Probe::new(&log).start(Some("facts-name"), &parent).await.unwrap();
-    assert_eq!(registry::where_is("facts-name".to_owned()), Some(second.get_cell()));
+    assert_eq!(registry::where_is("facts-name"), Some(second.get_cell()));
     assert_ne!(first.get_status(), ractor::ActorStatus::Stopped, "two at once");
     open.notify_one();
     first.wait(Some(PATIENCE)).await.unwrap();

@@ -16,13 +16,13 @@ async fn a_starting_child_has_its_name_but_no_supervisor_and_is_not_listed() {
         async move { probe.start(Some("facts-starting"), &parent).await }
     });
     log.until("pre_start").await;
-    let child = registry::where_is("facts-starting".to_owned()).unwrap();
+    let child = registry::where_is("facts-starting").unwrap();
     assert_eq!(child.get_status(), ActorStatus::Starting);
     assert!(parent.get_children().is_empty());
     assert!(child.try_get_supervisor().is_none());
     open.notify_one();
     starting.await.unwrap().unwrap();
-    assert_eq!(parent.get_children(), [child.clone()]);
+    assert_eq!(parent.get_children(), std::slice::from_ref(&child));
     assert_eq!(child.try_get_supervisor(), Some(parent.get_cell()));
 }
 
@@ -54,7 +54,7 @@ async fn a_failed_pre_start_is_told_to_the_starter_and_to_nobody_else() {
         async move { killed.start(Some("facts-killed-starting"), &parent).await }
     });
     until_idle().await;
-    registry::where_is("facts-killed-starting".to_owned()).unwrap().kill();
+    registry::where_is("facts-killed-starting").unwrap().kill();
     assert_eq!(failed(starting.await.unwrap().unwrap_err()).to_string(), "Actor killed during startup");
 
     let (next, _) = Probe::new(&log).under(&parent).await;
@@ -71,7 +71,7 @@ async fn dropping_a_start_ends_it_frees_its_name_and_tells_nobody() {
     let limit = Duration::from_secs(3);
     assert!(tokio::time::timeout(limit, hanging.start(Some("facts-dropped"), &parent)).await.is_err());
     assert_eq!(log.lines(), ["pre_start", "pre_start over"]);
-    assert!(registry::where_is("facts-dropped".to_owned()).is_none());
+    assert!(registry::where_is("facts-dropped").is_none());
     let (next, _) = Probe::new(&log).start(Some("facts-dropped"), &parent).await.unwrap();
     match heard.recv().await.unwrap() {
         Event::Started(cell, _) => assert_eq!(cell, next.get_cell(), "the first thing heard"),
