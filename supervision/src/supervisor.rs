@@ -13,7 +13,7 @@ use crate::incarnation::ActorId;
 pub use crate::machine::AdminError;
 use crate::path::{ActorPath, ChildId};
 use crate::shell::tree_link::TreeShared;
-use crate::tree::{NodeId, NodeState};
+use crate::tree::{NodeId, NodeState, TreeStore};
 
 mod handle;
 mod start;
@@ -146,6 +146,11 @@ impl SupervisorSlot {
     #[must_use]
     pub fn handle(&self) -> SupervisorHandle {
         SupervisorHandle { slot: self.clone() }
+    }
+
+    /// The tree it is part of, once started.
+    pub(crate) fn tree(&self) -> Option<TreeStore> {
+        self.0.shared.load().as_ref().map(|shared| shared.tree.clone())
     }
 
     pub(crate) fn publish(&self, cell: ActorCell) {

@@ -30,7 +30,7 @@ mod write;
 
 pub use act::{ActError, Action};
 pub use delta::{NodeField, TreeDelta, TreeOp, TreeUpdate, apply};
-pub use facts::{NodeFacts, NodeName, NodeView};
+pub use facts::{NodeFacts, NodeView, ShownName};
 pub use follow::TreeSubscription;
 pub use kinds::KindStats;
 pub(crate) use node::{ChildState, NewNode, NodeId};

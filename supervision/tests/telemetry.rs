@@ -291,6 +291,26 @@ async fn who_waits_for_whom_is_shown_and_a_refused_cycle_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_directory_tells_who_comes_and_goes_and_what_was_given_up() {
+    let (tree, record) = (TreeStore::new(), Recorder::new());
+    let events = note(&tree);
+    let slot = SupervisorSlot::new();
+    let root = start(&tree, vec![ChildSpec::dynamic("keys", "keys", &slot, DynamicOptions::default())]).await;
+    let puppet = record.clone();
+    let directory = Directory::<String, Command>::new(
+        DirectoryOptions { idle_after: Duration::from_secs(1), ..DirectoryOptions::default() },
+        &slot,
+        move |key, slot| Puppet::new(key, &puppet).in_slot(slot).spec().restart(Restart::Temporary),
+    );
+    directory.ensure(&"a".to_owned()).await.unwrap();
+    assert!(events.lines().contains(&"activated root/keys/a#1".to_owned()), "{:?}", events.lines());
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    directory.sweep();
+    events.until("passivated root/keys/a#1").await;
+    root.shutdown(BUDGET).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_sampler_reads_the_counters_of_its_view_only() {
     let (tree, record) = (TreeStore::new(), Recorder::new());
     let (a, b) = (Puppet::new("a", &record), Puppet::new("b", &record));

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use supervision::tree::Action;
+use supervision::{ChildSpec, DynamicOptions, Redaction, SupervisorSlot};
 
 use super::support::{Client, Gateway, connect_params};
 use crate::client::{DeviceIdentity, ProofVersion};
@@ -156,6 +157,98 @@ async fn the_tree_can_be_asked_and_acted_on() {
     assert_eq!(history["payload"]["exits"].as_array().unwrap().len(), 1);
     let missing = client.call("tree.get", json!({ "path": "root/none" })).await;
     assert_eq!(missing["error"]["message"], "no actor at root/none");
+    gateway.stop().await;
+}
+
+/// A session of somebody, as far as the tree is concerned.
+fn session(id: &str) -> ChildSpec {
+    let (id, text) = (id.to_owned(), id.to_owned());
+    let spec = ChildSpec::task(id.clone(), "session", move |ctx| {
+        ctx.set_detail("with", text.clone());
+        ctx.set_busy(Some(text.clone()));
+        std::future::pending()
+    });
+    spec.label(id).redact(Redaction::Personal)
+}
+
+#[tokio::test]
+async fn names_of_people_are_for_administrators() {
+    let gateway = Gateway::start().await;
+    let mut admin = gateway.cli(&["operator.admin"]).await;
+    let mut reader = gateway.cli(&["operator.read"]).await;
+    reader.call("tree.subscribe", json!({})).await;
+    gateway.root().start_child(session("agent:main:somebody")).await.unwrap();
+    let added = loop {
+        let delta = reader.next_event("tree.delta").await;
+        assert!(!delta.to_string().contains("somebody"), "{delta}");
+        let ops = delta["payload"]["ops"].as_array().cloned().unwrap_or_default();
+        if let Some(op) = ops.into_iter().find(|op| op["op"] == "add" && op["node"]["kind"] == "session") {
+            break op["node"].clone();
+        }
+    };
+    let snapshot = reader.call("tree.snapshot", json!({ "kinds": ["session"] })).await;
+    assert!(!snapshot.to_string().contains("somebody"), "{snapshot}");
+    let node = &snapshot["payload"]["nodes"][0];
+    assert_eq!((&node["path"], &node["personal"]), (&added["path"], &json!(true)));
+    assert!(node["name"].as_str().unwrap().starts_with("session-"));
+    assert_eq!(
+        (&node["label"], &node["detail"], &node["busy"]["what"]),
+        (&node["name"], &json!({}), &json!("withheld"))
+    );
+    let got = reader.call("tree.get", json!({ "path": node["path"] })).await;
+    assert_eq!(got["payload"]["node"]["id"], node["id"]);
+    let guessed = reader.call("tree.get", json!({ "path": "root/agent:main:somebody" })).await;
+    assert_eq!(guessed["error"]["message"], "no actor at root/agent:main:somebody");
+    let seen = admin.call("tree.get", json!({ "path": "root/agent:main:somebody" })).await;
+    assert_eq!(seen["payload"]["node"]["detail"]["with"], "agent:main:somebody");
+    assert_eq!(seen["payload"]["node"]["id"], node["id"]);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_part_of_the_tree_is_shown_and_followed() {
+    let gateway = Gateway::start().await;
+    let mut client = gateway.cli(&["operator.admin"]).await;
+    let slot = SupervisorSlot::new();
+    let many = ChildSpec::dynamic("many", "supervisor", &slot, DynamicOptions::default());
+    gateway.root().start_child(many).await.unwrap();
+    for n in 0..5 {
+        slot.handle().start_child(session(&format!("s{n}"))).await.unwrap();
+    }
+    let all = client.call("tree.snapshot", json!({ "root": "root/many", "summarise": { "over": 3, "top": 1 } })).await;
+    let all = &all["payload"];
+    assert_eq!(all["nodes"].as_array().unwrap().len(), 1);
+    let summary = &all["summaries"][0];
+    assert_eq!((&summary["children"], &summary["states"]), (&json!(5), &json!({ "running": 5 })));
+    assert_eq!(summary["top"][0]["name"], "s0");
+    let page = client.call("tree.get", json!({ "path": "root/many", "limit": 2 })).await["payload"].clone();
+    let rest = client.call("tree.get", json!({ "path": "root/many", "after": page["next"] })).await["payload"].clone();
+    let names =
+        |page: &Value| page["children"].as_array().unwrap().iter().map(|n| n["name"].clone()).collect::<Vec<_>>();
+    assert_eq!(
+        (names(&page), names(&rest)),
+        (vec![json!("s0"), json!("s1")], vec![json!("s2"), json!("s3"), json!("s4")])
+    );
+    assert!(rest.get("next").is_none());
+    let wrong = client.call("tree.snapshot", json!({ "states": ["happy"] })).await;
+    assert_eq!(wrong["error"]["code"], "INVALID_REQUEST");
+    // What happens elsewhere is not told; the numbers go on all the same.
+    let view = json!({ "root": "root/many/s1", "epoch": all["epoch"], "seq": all["seq"] });
+    client.call("tree.subscribe", view).await;
+    slot.handle().start_child(session("s5")).await.unwrap();
+    slot.handle().terminate_child(&"s1".into()).await.unwrap();
+    let mut last = all["seq"].as_u64().unwrap();
+    loop {
+        let delta = client.next_event("tree.delta").await["payload"].clone();
+        assert_eq!(delta.get("reset"), None);
+        let Some(ops) = delta["ops"].as_array() else { continue };
+        assert!(delta["prevSeq"].as_u64().unwrap() <= last && last < delta["seq"].as_u64().unwrap());
+        last = delta["seq"].as_u64().unwrap();
+        assert!(ops.iter().all(|op| op["id"] == summary["top"][0]["id"].as_u64().unwrap() + 1), "{ops:?}");
+        if ops.iter().any(|op| op["op"] == "remove" || op["fields"]["state"] == "exited") {
+            break;
+        }
+    }
     gateway.stop().await;
 }
 

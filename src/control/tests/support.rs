@@ -125,6 +125,11 @@ impl Gateway {
         Self { services, port, tree, home }
     }
 
+    /// The root supervisor.
+    pub(super) fn root(&self) -> &SupervisorHandle {
+        &self.tree
+    }
+
     pub(super) async fn stop(self) {
         let report = self.tree.shutdown(Duration::from_secs(10)).await;
         assert!(report.stragglers.is_empty(), "{:?}", report.stragglers);

@@ -15,6 +15,7 @@ use crate::registry::entry::{Entry, Reviving};
 use crate::registry::{DirectoryError, DirectoryParent};
 use crate::scope::spawn;
 use crate::supervisor::{AdminError, SupervisorHandle};
+use crate::telemetry::event::TelemetryEvent;
 
 /// The gate of an entry, held. Nothing is kept of a key whose actor did not come up.
 struct Visit<'a, K: Hash + Eq + Clone + Send + Sync + 'static, M: Send + 'static> {
@@ -110,7 +111,12 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static, M: Send + 'static> DirectoryI
             }
         });
         match outcome.await.unwrap_or(Err(AdminError::NoProc)) {
-            Ok(Asked::Started) => Ok(()),
+            Ok(Asked::Started) => {
+                if let Some(live) = entry.slot.0.live() {
+                    live.core.node.tell(TelemetryEvent::Activated);
+                }
+                Ok(())
+            }
             Ok(Asked::Ignored) => Err(DirectoryError::Ignored),
             Ok(Asked::Awaited) => {
                 let up = entry.slot.address();

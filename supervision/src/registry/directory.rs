@@ -21,6 +21,7 @@ use crate::mailbox::{DeadLetter, DeadLetterCause, DeadLetters};
 use crate::registry::entry::{Entry, EntryHooks};
 use crate::registry::roster::Roster;
 use crate::registry::{DirectoryError, DirectoryOptions, DirectoryParent, LocalOnly, Place, Placement, Undelivered};
+use crate::telemetry::event::TelemetryEvent;
 
 /// Over how many locks the keys are spread.
 const SHARDS: usize = 16;
@@ -229,11 +230,15 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static, M: Send + 'static> DirectoryI
     pub(super) fn bury(&self, messages: Vec<M>) {
         for message in messages {
             drop(message);
-            self.dead_letters.push(DeadLetter {
+            let letter = DeadLetter {
                 to: std::any::type_name::<K>().to_owned(),
                 kind: std::any::type_name::<M>(),
                 cause: DeadLetterCause::Undeliverable,
-            });
+            };
+            if let Some(tree) = self.parent.tree() {
+                tree.tell(TelemetryEvent::DeadLetter(letter.clone()));
+            }
+            self.dead_letters.push(letter);
         }
     }
 }

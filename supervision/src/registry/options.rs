@@ -8,6 +8,7 @@ use crate::call::CallError;
 use crate::partition::PartitionSlot;
 use crate::registry::NodeName;
 use crate::supervisor::{AdminError, SupervisorHandle, SupervisorSlot};
+use crate::tree::TreeStore;
 
 /// The rules of a directory.
 #[derive(Clone, Debug)]
@@ -77,6 +78,16 @@ pub enum DirectoryParent {
     Supervisor(SupervisorHandle),
     /// Several, picked by the key.
     Partition(PartitionSlot),
+}
+
+impl DirectoryParent {
+    /// The tree its actors are part of, once its supervisor has been started.
+    pub(crate) fn tree(&self) -> Option<TreeStore> {
+        match self {
+            Self::Supervisor(handle) => handle.tree(),
+            Self::Partition(slot) => slot.handles().next()?.tree(),
+        }
+    }
 }
 
 impl From<SupervisorHandle> for DirectoryParent {

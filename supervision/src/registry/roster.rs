@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 
 use crate::address::Live;
 use crate::registry::entry::Entry;
+use crate::telemetry::event::TelemetryEvent;
 
 /// Among how many idle actors the one to go is chosen.
 const SAMPLE: usize = 16;
@@ -99,6 +100,7 @@ impl<M: Send + 'static> Roster<M> {
         let asked = asked && self.claim(entry);
         drop(entries);
         if asked {
+            live.core.node.tell(TelemetryEvent::Passivated);
             drop(live.cell.drain());
         }
         asked
@@ -125,6 +127,7 @@ impl<M: Send + 'static> Roster<M> {
         let claimed = longest.filter(|(_, entry, _)| self.claim(entry)).map(|(_, _, live)| live);
         drop(entries);
         claimed.is_some_and(|live| {
+            live.core.node.tell(TelemetryEvent::Passivated);
             drop(live.cell.drain());
             true
         })

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::deadlines::Deadlines;
 use crate::path::ActorPath;
-use crate::telemetry::event;
+use crate::telemetry::event::{self, TelemetryEvent, Whom};
 use crate::tree::{NodeId, Soft, TreeStore};
 
 /// Shared by all supervisors under one root.
@@ -105,6 +105,11 @@ impl NodeLink {
         if self.soft.set_busy(what, self.tree.now_ms()) {
             self.tree.soft_changed(self.id);
         }
+    }
+
+    /// Tells observers of something that happened to this actor.
+    pub(crate) fn tell(&self, event: impl FnOnce(Whom) -> TelemetryEvent) {
+        self.tree.tell_of(self.id, event);
     }
 
     pub(crate) fn is_busy(&self) -> bool {

@@ -15,6 +15,7 @@ use crate::shell::messages::{Answering, SupMsg, Who};
 use crate::supervisor::{
     ChildCount, ChildInfo, ROOT, ReconfigureOptions, ReconfigureReport, ShutdownReport, SupervisorSlot,
 };
+use crate::tree::TreeStore;
 
 /// How long a root may take to end after its budget before it is killed itself.
 const ROOT_GRACE: Duration = Duration::from_secs(3);
@@ -26,6 +27,10 @@ pub struct SupervisorHandle {
 }
 
 impl SupervisorHandle {
+    pub(crate) fn tree(&self) -> Option<TreeStore> {
+        self.slot.tree()
+    }
+
     /// Adds a child and starts it.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::exit::{ExitClass, ExitReason};
 use crate::machine::Handling;
+use crate::mailbox::DeadLetter;
 use crate::path::ActorPath;
 use crate::tree::{ExitRecord, MailboxLevel, NodeFacts, TreeStore};
 
@@ -134,6 +135,12 @@ pub enum TelemetryEvent {
         /// For how long.
         elapsed: Duration,
     },
+    /// A directory has brought the actor of a key up.
+    Activated(Whom),
+    /// A directory lets it go, because it is idle.
+    Passivated(Whom),
+    /// A directory gave a message up. The crash that led there is told as well.
+    DeadLetter(DeadLetter),
     /// A call was refused because it would have waited for itself.
     WaitCycle {
         /// From the caller, over those who already wait for each other, back to the caller.
@@ -164,11 +171,14 @@ impl TelemetryEvent {
             Self::MailboxHigh { .. } => "mailbox_high",
             Self::MailboxNormal { .. } => "mailbox_normal",
             Self::SlowHandler { .. } => "slow_handler",
+            Self::Activated(_) => "activated",
+            Self::Passivated(_) => "passivated",
+            Self::DeadLetter(_) => "dead_letter",
             Self::WaitCycle { .. } => "wait_cycle",
         }
     }
 
-    /// Whom it is about; a cycle is about several.
+    /// Whom it is about; a cycle is about several, and a dead letter names only types.
     #[must_use]
     pub fn whom(&self) -> Option<&Whom> {
         match self {
@@ -187,10 +197,12 @@ impl TelemetryEvent {
             | Self::Stopping(whom)
             | Self::ShutdownTimeout(whom)
             | Self::Zombie(whom)
+            | Self::Activated(whom)
+            | Self::Passivated(whom)
             | Self::MailboxHigh { whom, .. }
             | Self::MailboxNormal { whom, .. }
             | Self::SlowHandler { whom, .. } => Some(whom),
-            Self::WaitCycle { .. } => None,
+            Self::DeadLetter(_) | Self::WaitCycle { .. } => None,
         }
     }
 }
@@ -253,7 +265,10 @@ pub(crate) fn found(tree: &TreeStore, event: TelemetryEvent) {
         | TelemetryEvent::Meltdown { .. }
         | TelemetryEvent::Stopping(_)
         | TelemetryEvent::ShutdownTimeout(_)
-        | TelemetryEvent::Zombie(_) => {}
+        | TelemetryEvent::Zombie(_)
+        | TelemetryEvent::Activated(_)
+        | TelemetryEvent::Passivated(_)
+        | TelemetryEvent::DeadLetter(_) => {}
     }
     tree.tell(event);
 }

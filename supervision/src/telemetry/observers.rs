@@ -22,6 +22,10 @@ impl Observers {
         });
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.load().is_empty()
+    }
+
     /// Makes the event only if somebody wants it. An observer that panics is logged, and the next one is told.
     pub(crate) fn tell(&self, event: impl FnOnce() -> TelemetryEvent) {
         let all = self.0.load();

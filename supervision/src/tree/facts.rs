@@ -14,15 +14,15 @@ use crate::tree::{
 
 /// The last part of a node's path, as it is: the child's id, or a pseudonym.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct NodeName(ChildId);
+pub struct ShownName(ChildId);
 
-impl From<ChildId> for NodeName {
+impl From<ChildId> for ShownName {
     fn from(id: ChildId) -> Self {
         Self(id)
     }
 }
 
-impl Deref for NodeName {
+impl Deref for ShownName {
     type Target = str;
 
     fn deref(&self) -> &str {
@@ -30,25 +30,25 @@ impl Deref for NodeName {
     }
 }
 
-impl PartialEq<str> for NodeName {
+impl PartialEq<str> for ShownName {
     fn eq(&self, text: &str) -> bool {
         **self == *text
     }
 }
 
-impl PartialEq<&str> for NodeName {
+impl PartialEq<&str> for ShownName {
     fn eq(&self, text: &&str) -> bool {
         **self == **text
     }
 }
 
-impl fmt::Display for NodeName {
+impl fmt::Display for ShownName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self)
     }
 }
 
-impl fmt::Debug for NodeName {
+impl fmt::Debug for ShownName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&**self, f)
     }
@@ -64,7 +64,7 @@ pub struct NodeFacts {
     /// Where it stands.
     pub path: ActorPath,
     /// Its id under its parent.
-    pub name: NodeName,
+    pub name: ShownName,
     /// What sort of thing it is.
     pub kind: &'static str,
     /// Whether it supervises others.

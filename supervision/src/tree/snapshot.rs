@@ -4,7 +4,7 @@
 //! has changed from there to the number of the last chunk is known, since every change is in a batch, and is brought
 //! in at the end: the result is the tree as of that number, though nobody was kept from writing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::tree::node::NodeId;
@@ -30,6 +30,8 @@ pub(super) struct Taking<'a> {
     /// Up to where in `nodes` a chunk reaches, and its number.
     chunks: Vec<(usize, u64)>,
     nodes: Vec<NodeView>,
+    /// Nodes that are gone while no batch has said so yet: as of the last number they are there.
+    ghosts: Vec<Arc<NodeFacts>>,
     crowds: Vec<Crowd>,
     /// There is more than was asked for.
     cut: bool,
@@ -80,6 +82,7 @@ impl<'a> Taking<'a> {
             last: first,
             chunks: Vec::new(),
             nodes: Vec::new(),
+            ghosts: Vec::new(),
             crowds: Vec::new(),
             cut: false,
             done: false,
@@ -101,6 +104,9 @@ impl<'a> Taking<'a> {
             }
             Walk::Ids(_) | Walk::Down(_) => (0..room).any(|_| !self.step(&inner)),
         };
+        if self.done && !self.cut {
+            self.ghosts = inner.removed.iter().cloned().collect();
+        }
         drop(inner);
         self.chunks.push((self.nodes.len(), self.last));
         !self.done
@@ -178,6 +184,7 @@ impl<'a> Taking<'a> {
         if self.first < self.last && !self.catch_up() {
             return Err(Self::again(self.reader, self.query, self.tries + 1));
         }
+        self.bring_back();
         let viewer = self.reader.viewer;
         let query = self.query;
         let mut nodes: Vec<NodeView> = match viewer.personal {
@@ -205,6 +212,19 @@ impl<'a> Taking<'a> {
         };
         let (epoch, view) = (store.0.epoch, self.view);
         Ok(Snapshot { epoch, seq: self.last, at: store.now_ms(), view, nodes, summaries, next })
+    }
+
+    /// Adds nodes that went before they were read, and whose end belongs to a later number.
+    fn bring_back(&mut self) {
+        self.ghosts.retain(|facts| self.view.contains(facts, self.reader.viewer));
+        if self.ghosts.is_empty() {
+            return;
+        }
+        let read: HashSet<u64> = self.nodes.iter().map(|node| node.id).collect();
+        let missing = self.ghosts.drain(..).filter(|facts| !read.contains(&facts.id));
+        self.nodes.extend(missing.map(NodeView::from));
+        // By number, parents come before children and siblings in start order.
+        self.nodes.sort_unstable_by_key(|node| node.id);
     }
 
     /// Brings the nodes from the numbers they were read at to the last one.
@@ -247,8 +267,9 @@ impl<'a> Taking<'a> {
         added.sort_unstable_by_key(|facts| facts.id);
         let late = !added.is_empty();
         self.nodes.extend(added.into_iter().map(|facts| NodeView::from(Arc::clone(facts))));
-        if late && matches!(self.walk, Walk::All(_)) {
-            self.nodes.sort_by_key(|node| node.id);
+        if late {
+            // By number, parents come before children and siblings in start order.
+            self.nodes.sort_unstable_by_key(|node| node.id);
         }
         true
     }

@@ -35,6 +35,9 @@ impl TreeStore {
     }
 
     pub(crate) fn tell_of(&self, id: NodeId, event: impl FnOnce(Whom) -> TelemetryEvent) {
+        if self.0.observers.is_empty() {
+            return;
+        }
         let whom = self.lock().nodes.get(&id).map(|node| Whom::of(&node.view));
         if let Some(whom) = whom {
             self.0.observers.tell(|| event(whom));
