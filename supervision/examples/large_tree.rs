@@ -12,8 +12,9 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
+use supervision::Redaction;
 use supervision::prelude::*;
-use supervision::tree::{Query, Summarise, TreeUpdate, Viewer};
+use supervision::tree::{Query, Summarise, TreeReader, TreeUpdate, Viewer};
 
 /// Children of one supervisor.
 const GROUP: usize = 1000;
@@ -51,8 +52,31 @@ fn memory() -> u64 {
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let nodes: usize = std::env::args().nth(1).and_then(|nodes| nodes.parse().ok()).unwrap_or(100_000);
-    let tree = TreeStore::new();
-    let before = memory();
+    let (tree, writer, before) = (TreeStore::new(), Slot::new(), memory());
+    let root = grow(&tree, nodes, &writer).await?;
+    println!("memory: {} bytes per actor, all included", memory().saturating_sub(before) / nodes.max(1) as u64);
+    for viewer in [Viewer::full(), Viewer::plain()] {
+        // In a thread of its own, whose processor time is that of the snapshots alone.
+        let reader = tree.seen_by(viewer);
+        if std::thread::spawn(move || snapshots(&reader)).join().is_err() {
+            println!("the measurement failed");
+        }
+    }
+    let begin = cpu();
+    let snapshot = tree.snapshot(&Query { summarise: Some(Summarise::default()), ..Query::default() });
+    let (shown, counted) = (snapshot.nodes.len(), snapshot.summaries.len());
+    println!("shown as {shown} nodes and {counted} summaries: processor {:?}", cpu() - begin);
+    changes(&tree, &writer).await;
+    root.shutdown(Duration::from_secs(60)).await;
+    Ok(())
+}
+
+/// Starts the actors, every other one personal.
+async fn grow(
+    tree: &TreeStore,
+    nodes: usize,
+    writer: &Slot<u64>,
+) -> Result<SupervisorHandle, Box<dyn Error + Send + Sync>> {
     let groups: Vec<SupervisorSlot> = (0..nodes.div_ceil(GROUP)).map(|_| SupervisorSlot::new()).collect();
     let children = groups
         .iter()
@@ -60,53 +84,38 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         .map(|(n, slot)| ChildSpec::dynamic(format!("group{n}"), "group", slot, DynamicOptions::default()));
     let spec = SupervisorSpec { children: children.collect(), ..SupervisorSpec::default() };
     let root = Supervisor::start_root(spec, tree.clone()).await?;
-    let writer: Slot<u64> = Slot::new();
-    let mut started = Instant::now();
+    let begin = Instant::now();
     for n in 0..nodes {
         let slot = if n == 0 { writer.clone() } else { Slot::new() };
-        let spec = ChildSpec::actor(format!("actor{n}"), "actor", &slot, |_| (Idle, ()));
-        let spec = if n % 2 == 0 { spec.redact(supervision::Redaction::Personal) } else { spec };
+        let class = if n % 2 == 0 { Redaction::Personal } else { Redaction::Public };
+        let spec = ChildSpec::actor(format!("actor{n}"), "actor", &slot, |_| (Idle, ())).redact(class);
         groups[n / GROUP].handle().start_child(spec).await?;
     }
-    println!("{nodes} actors started in {:?}", started.elapsed());
-    println!("memory: {} bytes per actor, all included", (memory() - before) / nodes as u64);
+    println!("{nodes} actors started in {:?}", begin.elapsed());
+    Ok(root)
+}
 
-    // In a thread of its own, as a request of a client would be in a task of its own.
-    for viewer in [Viewer::full(), Viewer::plain()] {
-        let reader = tree.seen_by(viewer);
-        let times: Vec<_> = std::thread::spawn(move || {
-            (0..10)
-                .map(|_| {
-                    let (busy, begin) = (cpu(), Instant::now());
-                    let snapshot = reader.snapshot(&Query::default());
-                    (cpu() - busy, begin.elapsed(), snapshot.nodes.len())
-                })
-                .collect()
+/// Takes some snapshots and says what they cost.
+fn snapshots(reader: &TreeReader) {
+    let mut nodes = 0;
+    let mut times: Vec<(Duration, Duration)> = (0..10)
+        .map(|_| {
+            let (busy, begin) = (cpu(), Instant::now());
+            nodes = reader.snapshot(&Query::default()).nodes.len();
+            (cpu() - busy, begin.elapsed())
         })
-        .join()
-        .unwrap_or_default();
-        let (mut busy, mut wall): (Vec<_>, Vec<_>) = times.iter().map(|(busy, wall, _)| (*busy, *wall)).unzip();
-        busy.sort();
-        wall.sort();
-        let seen = times.first().map_or(0, |(_, _, nodes)| *nodes);
-        println!(
-            "snapshot of {seen} nodes, {viewer:?}: processor median {:?} most {:?}, wall median {:?}",
-            busy[5], busy[9], wall[5]
-        );
-    }
-    let begin = cpu();
-    let rule = Summarise::default();
-    let snapshot = tree.snapshot(&Query { summarise: Some(rule), ..Query::default() });
+        .collect();
+    times.sort();
+    let ((median, _), (most, wall)) = (times[5], times[9]);
     println!(
-        "summarised to {} nodes and {} summaries: processor {:?}",
-        snapshot.nodes.len(),
-        snapshot.summaries.len(),
-        cpu() - begin
+        "{:?}: snapshot of {nodes} nodes: processor median {median:?}, most {most:?}; then {wall:?}",
+        reader.viewer()
     );
+}
 
-    // Changes while snapshots are taken without pause.
-    let reader = tree.clone();
-    let stop = CancellationToken::new();
+/// Changes a node again and again while snapshots are taken without pause, and says how long that took at most.
+async fn changes(tree: &TreeStore, writer: &Slot<u64>) {
+    let (reader, stop) = (tree.clone(), CancellationToken::new());
     let stopped = stop.clone();
     let taking = std::thread::spawn(move || {
         let mut taken = 0;
@@ -116,37 +125,20 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         taken
     });
     let mut changes = tree.subscribe();
-    let (mut longest, mut worst_write) = (Duration::ZERO, Duration::ZERO);
+    let mut longest = Duration::ZERO;
     for number in 0..40 {
-        // Longer than a tick, so that the change is sent at once.
+        // Longer than a tick, so that the change is to be sent at once.
         tokio::time::sleep(Duration::from_millis(260)).await;
-        started = Instant::now();
-        writer
-            .address()
-            .call(
-                |reply| {
-                    drop(reply);
-                    number
-                },
-                Duration::from_secs(5),
-            )
-            .await
-            .map_or((), |()| ());
-        worst_write = worst_write.max(started.elapsed());
+        let begin = Instant::now();
+        drop(writer.address().try_cast(number));
         while let Some(TreeUpdate::Delta(delta)) = changes.next().await {
             if !delta.ops.is_empty() {
                 break;
             }
         }
-        longest = longest.max(started.elapsed());
+        longest = longest.max(begin.elapsed());
     }
     stop.cancel();
-    println!(
-        "with {:?} snapshots meanwhile: longest write {worst_write:?}, longest way of a change to a follower {longest:?}",
-        taking.join().ok()
-    );
-    started = Instant::now();
-    root.shutdown(Duration::from_secs(60)).await;
-    println!("stopped in {:?}", started.elapsed());
-    Ok(())
+    let taken = taking.join().unwrap_or_default();
+    println!("during {taken} snapshots: longest way of a change to a follower {longest:?}");
 }
