@@ -1,6 +1,6 @@
 //! Holds the list of cases to the tests, and the documentation to the list.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -76,6 +76,39 @@ fn cases() -> Vec<Case> {
     list.lines().filter(|line| !line.starts_with('#')).map(Case::parse).collect()
 }
 
+/// The names of the tests in the files of a folder; one that is ignored is none.
+fn tests_in(folder: &str) -> HashSet<String> {
+    let mut names = HashSet::new();
+    for entry in fs::read_dir(here().join(folder)).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "rs") {
+            names.extend(tests_of(&fs::read_to_string(path).unwrap()));
+        }
+    }
+    names
+}
+
+fn tests_of(source: &str) -> Vec<String> {
+    let (mut names, mut attributes) = (Vec::new(), Vec::new());
+    for line in source.lines() {
+        if line.starts_with("#[") {
+            attributes.push(line);
+        } else {
+            let is_test = |line: &&str| line.starts_with("#[test]") || line.starts_with("#[tokio::test");
+            let ignored = attributes.iter().any(|line| line.starts_with("#[ignore"));
+            let function = line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn ");
+            if let Some((name, _)) = function.and_then(|rest| rest.split_once('('))
+                && attributes.iter().any(is_test)
+                && !ignored
+            {
+                names.push(name.to_owned());
+            }
+            attributes.clear();
+        }
+    }
+    names
+}
+
 #[test]
 fn the_list_has_all_of_otps_cases() {
     let cases = cases();
@@ -88,6 +121,22 @@ fn the_list_has_all_of_otps_cases() {
         assert!(!case.asserts.is_empty(), "{} asserts nothing", case.name);
         assert_eq!(case.why.is_empty(), case.class == Class::Direct, "{}: say why, if it is not as in OTP", case.name);
     }
+}
+
+#[test]
+fn every_case_that_applies_has_its_tests() {
+    let (shell, machine) = (tests_in("tests/otp"), tests_in("src/machine/tests/otp"));
+    let cases = cases();
+    let applies: Vec<&Case> = cases.iter().filter(|case| case.class != Class::NotApplicable).collect();
+    let without = |tests: &HashSet<String>, cases: &[&Case]| -> Vec<String> {
+        cases.iter().filter(|case| !tests.contains(&case.name)).map(|case| case.name.clone()).collect()
+    };
+    let direct: Vec<&Case> = applies.iter().copied().filter(|case| case.class == Class::Direct).collect();
+    let missing = without(&shell, &applies);
+    eprintln!("{} of {}", applies.len() - missing.len(), applies.len());
+    assert!(missing.is_empty(), "no test against the shell: {missing:?}");
+    let missing = without(&machine, &direct);
+    assert!(missing.is_empty(), "no test against the machine: {missing:?}");
 }
 
 #[test]

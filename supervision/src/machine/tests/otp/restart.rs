@@ -162,14 +162,14 @@ fn simple_one_for_one_restart_ignore() {
 
 #[test]
 fn rest_for_one() {
-    let mut rig = three(Strategy::RestForOne, 2);
+    let mut rig = Rig::booted(Strategy::RestForOne, 2, vec![child(Restart::Permanent); 4]);
     rig.exits(1, error());
-    assert_eq!(rig.log, ["stop 2#1", "start 1#2", "start 2#2"]);
-    rig.exits(2, error());
-    assert_eq!(rig.incarnations(), [(0, 1), (1, 2), (2, 3)]);
+    assert_eq!(rig.log, ["stop 3#1", "stop 2#1", "start 1#2", "start 2#2", "start 3#2"]);
+    rig.exits(3, error());
+    assert_eq!(rig.incarnations(), [(0, 1), (1, 2), (2, 2), (3, 3)]);
     rig.log.clear();
     melts(&mut rig, 0);
-    assert_eq!(rig.log, ["meltdown", "stop 2#3", "stop 1#2", "exit intensity"]);
+    assert_eq!(rig.log, ["meltdown", "stop 3#3", "stop 2#2", "stop 1#2", "exit intensity"]);
 }
 
 #[test]
