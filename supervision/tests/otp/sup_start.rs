@@ -121,6 +121,18 @@ async fn sup_start_ignore_permanent_child_start_child_simple() {
     simple.root.terminate_child(&"simple".into()).await.unwrap();
     assert_eq!(last_exit(&simple.tree, "root/simple").class, ExitClass::Shutdown);
     assert!(simple.root.shutdown(LONG).await.stragglers.is_empty());
+
+    // Children started on demand from specs of their own are forgotten in the same way.
+    let record = Recorder::new();
+    let dynamic = dynamic(at_most(2)).await;
+    let (child1, child2) = (Probe::new("child1", &record), Probe::new("child2", &record));
+    child1.next_starts(&[Birth::Ignore]);
+    assert!(dynamic.sup.start_child(child1.spec()).await.unwrap().is_ignored());
+    dynamic.sup.start_child(child2.spec()).await.unwrap();
+    assert_eq!(states(&dynamic.sup).await, [("child2".to_owned(), NodeState::Running)]);
+    assert_eq!(counts(&dynamic.sup).await, [1, 1, 0, 1]);
+    dynamic.root.terminate_child(&"dynamic".into()).await.unwrap();
+    assert!(dynamic.root.shutdown(LONG).await.stragglers.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
