@@ -141,7 +141,7 @@ impl<M: Send + 'static> Live<M> {
                 Err(env.refuse())
             }
             Err(
-                MessagingErr::SendErr(Wire::Child(_) | Wire::Crash(_))
+                MessagingErr::SendErr(Wire::Child(_) | Wire::Crash(_) | Wire::Nudge)
                 | MessagingErr::ChannelClosed
                 | MessagingErr::InvalidActorType,
             ) => {

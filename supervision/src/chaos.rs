@@ -1,16 +1,27 @@
-//! Faults on purpose, by actor path. Only with feature `chaos`, never in a default build.
+//! Faults on purpose, by actor path, in one tree that was armed for it.
 //!
-//! Paths are looked up in one table per process: two trees in one process share it.
+//! A tree is armed before it is started ([`TreeStore::arm_chaos`]) or never. Only an armed tree keeps a list of its
+//! actors and looks for faults; in any other a message costs one look at an empty option, and nothing can be injected.
+//! Two trees in one process share nothing.
+//!
+//! Most faults wait for something to strike: the next message, start or stop. [`ChaosPort::strike`] also wakes an actor
+//! that has nothing to do.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fmt;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ractor::{ActorCell, ActorStatus};
+use ractor::ActorCell;
 
-use crate::exit::BoxError;
+use crate::exit::{BoxError, ExitReason};
+use crate::panics::guard;
 use crate::path::ActorPath;
+use crate::tree::{NodeState, TreeStore};
+
+/// Faults of a tree that wait at most. More are refused.
+const MOST_PENDING: usize = 4096;
 
 /// A fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,89 +36,353 @@ pub enum Fault {
     Block(Duration),
     /// The actor is killed now.
     Kill,
+    /// The next start panics.
+    PanicAtStart,
+    /// The next starts, this many, return an error.
+    FailStart(u32),
+    /// The next start is never done.
+    HangAtStart,
+    /// The next orderly stop panics.
+    PanicAtStop,
+    /// The next orderly stop is never done.
+    HangAtStop,
+}
+
+/// What a fault waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Message,
+    Start,
+    Stop,
+    Now,
+}
+
+impl Fault {
+    fn stage(self) -> Stage {
+        match self {
+            Self::Panic | Self::Error | Self::Hang | Self::Block(_) => Stage::Message,
+            Self::PanicAtStart | Self::FailStart(_) | Self::HangAtStart => Stage::Start,
+            Self::PanicAtStop | Self::HangAtStop => Stage::Stop,
+            Self::Kill => Stage::Now,
+        }
+    }
 }
 
 /// Why a fault was not injected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InjectError {
-    /// No actor has ever run there.
+    /// The tree shows no such actor.
     #[error("no actor at {0}")]
     NotFound(ActorPath),
-    /// Supervisors take no messages of this kind; they can only be killed.
-    #[error("{0} can only be killed")]
-    OnlyKill(ActorPath),
+    /// It is between two incarnations, or down.
+    #[error("{0} is not running")]
+    NotRunning(ActorPath),
+    /// A supervisor awaits nothing and stops its children however it ends: it can't hang, nor fail at its stop.
+    #[error("{0} is a supervisor: it can be killed, blocked, panic or fail, also at its start, but not this")]
+    Supervisor(ActorPath),
+    /// Too many faults wait already.
+    #[error("too many faults wait to strike")]
+    Full,
+}
+
+/// Injects faults into one tree. Cheap to clone.
+#[derive(Clone)]
+pub struct ChaosPort {
+    tree: TreeStore,
+    table: Arc<Table>,
+}
+
+impl TreeStore {
+    /// Allows faults on purpose in this tree. To be called before its root is started: actors that run already are not
+    /// reached.
+    pub fn arm_chaos(&self) -> ChaosPort {
+        let table = self.chaos_cell().get_or_init(Arc::default);
+        ChaosPort { tree: self.clone(), table: Arc::clone(table) }
+    }
+
+    /// The way to inject faults, if this tree is armed for it.
+    #[must_use]
+    pub fn chaos(&self) -> Option<ChaosPort> {
+        self.chaos_table().map(|table| ChaosPort { tree: self.clone(), table })
+    }
+
+    pub(crate) fn chaos_table(&self) -> Option<Arc<Table>> {
+        self.chaos_cell().get().cloned()
+    }
+}
+
+impl ChaosPort {
+    /// Lets the actor at `path` fail: at its next message, start or stop, or now for [`Fault::Kill`] and at supervisors.
+    ///
+    /// A fault stays with its path: if the incarnation ends before, the next one meets it.
+    ///
+    /// # Errors
+    /// If there is no such actor, it is not up (for what strikes now), or the fault makes no sense for it.
+    pub fn inject(&self, path: impl Into<ActorPath>, fault: Fault) -> Result<(), InjectError> {
+        let path = path.into();
+        let node = self.tree.node(&path).filter(|node| node.state != NodeState::Zombie);
+        let Some(node) = node else { return Err(InjectError::NotFound(path)) };
+        match (fault.stage(), node.is_supervisor) {
+            (Stage::Now, true | false) => {
+                self.table.now(path.clone(), |live| live.cell.kill())?;
+                self.table.note(&path, fault);
+                Ok(())
+            }
+            (Stage::Message, true) if fault != Fault::Hang => {
+                self.table.now(path.clone(), |live| (live.reach)(Some(fault)))?;
+                self.table.note(&path, fault);
+                Ok(())
+            }
+            (Stage::Message | Stage::Stop, true) => Err(InjectError::Supervisor(path)),
+            (Stage::Message | Stage::Stop, false) | (Stage::Start, true | false) => self.table.queue(path, fault),
+        }
+    }
+
+    /// As [`Self::inject`], and if the actor has nothing in its mailbox, the fault strikes at once.
+    ///
+    /// # Errors
+    /// As [`Self::inject`]; a fault of a message also needs an incarnation that is up.
+    pub fn strike(&self, path: impl Into<ActorPath>, fault: Fault) -> Result<(), InjectError> {
+        let path = path.into();
+        let worker = self.tree.node(&path).is_some_and(|node| !node.is_supervisor);
+        if fault.stage() != Stage::Message || !worker {
+            return self.inject(path, fault);
+        }
+        if !self.table.is_live(&path) {
+            return Err(InjectError::NotRunning(path));
+        }
+        self.inject(path.clone(), fault)?;
+        // One that has ended meanwhile leaves the fault to its successor.
+        self.table.wake(&path);
+        Ok(())
+    }
+
+    /// Faults that have not struck yet, by path, oldest first.
+    #[must_use]
+    pub fn pending(&self) -> Vec<(ActorPath, Fault)> {
+        let targets = self.table.lock();
+        let by_path: BTreeMap<&str, &Arc<Target>> = targets.iter().map(|(path, of)| (path.as_str(), of)).collect();
+        let faults = |target: &Target| target.lock().faults.iter().copied().collect::<Vec<_>>();
+        by_path.into_values().flat_map(|of| faults(of).into_iter().map(|fault| (of.path.clone(), fault))).collect()
+    }
+
+    /// Forgets faults that have not struck yet; how many there were.
+    pub fn clear(&self) -> usize {
+        let mut forgotten = 0;
+        self.table.lock().retain(|_, target| {
+            let mut seat = target.lock();
+            forgotten += seat.faults.len();
+            seat.faults.clear();
+            seat.wake = false;
+            target.waiting.store(0, Ordering::SeqCst);
+            seat.live.is_some()
+        });
+        self.table.pending.fetch_sub(forgotten, Ordering::SeqCst);
+        forgotten
+    }
+
+    /// How many faults have struck since the tree was armed.
+    #[must_use]
+    pub fn struck(&self) -> u64 {
+        self.table.struck.load(Ordering::Relaxed)
+    }
+
+    /// How many actors can be reached.
+    #[must_use]
+    pub fn actors(&self) -> usize {
+        self.table.lock().values().filter(|target| target.lock().live.is_some()).count()
+    }
+}
+
+impl fmt::Debug for ChaosPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChaosPort").field("pending", &self.table.pending).finish_non_exhaustive()
+    }
+}
+
+/// The actors of an armed tree and the faults that wait for them.
+#[derive(Default)]
+pub(crate) struct Table {
+    targets: Mutex<HashMap<ActorPath, Arc<Target>>>,
+    pending: AtomicUsize,
+    struck: AtomicU64,
+}
+
+/// A path that faults can strike at.
+pub(crate) struct Target {
+    path: ActorPath,
+    /// Faults that wait for a message, so that one costs a load while there are none.
+    waiting: AtomicUsize,
+    seat: Mutex<Seat>,
 }
 
 #[derive(Default)]
-struct Table {
-    actors: HashMap<ActorPath, (ActorCell, bool)>,
-    faults: HashMap<ActorPath, VecDeque<Fault>>,
+struct Seat {
+    live: Option<Live>,
+    faults: VecDeque<Fault>,
+    /// A fault is to strike without waiting for a message; the next incarnation is woken for it as well.
+    wake: bool,
 }
 
-static TABLE: LazyLock<Mutex<Table>> = LazyLock::new(Mutex::default);
-/// Faults not yet struck, so that a message costs one load while there are none.
-static PENDING: AtomicUsize = AtomicUsize::new(0);
-
-fn table() -> MutexGuard<'static, Table> {
-    TABLE.lock().unwrap_or_else(PoisonError::into_inner)
+/// The incarnation that is up.
+struct Live {
+    cell: ActorCell,
+    reach: Reach,
 }
 
-/// Lets the actor at `path` fail: at its next message, or now for [`Fault::Kill`].
-///
-/// # Errors
-/// If there is no such actor, or it is a supervisor and the fault is not a kill.
-pub fn inject(path: impl Into<ActorPath>, fault: Fault) -> Result<(), InjectError> {
-    let path = path.into();
-    let mut table = table();
-    let Some((cell, worker)) = table.actors.get(&path) else { return Err(InjectError::NotFound(path)) };
+/// Tells a supervisor to fail, or wakes a worker.
+type Reach = Box<dyn Fn(Option<Fault>) + Send + Sync>;
+
+impl Table {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ActorPath, Arc<Target>>> {
+        self.targets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the seat at a path, which is made if need be. The list stays locked: a seat without incarnation and
+    /// fault is taken off it.
+    fn with_seat(&self, path: &ActorPath, change: impl FnOnce(&mut Seat)) -> Arc<Target> {
+        let mut targets = self.lock();
+        let target = targets.entry(path.clone()).or_insert_with(|| {
+            Arc::new(Target { path: path.clone(), waiting: AtomicUsize::new(0), seat: Mutex::default() })
+        });
+        change(&mut target.lock());
+        Arc::clone(target)
+    }
+
+    fn is_live(&self, path: &ActorPath) -> bool {
+        self.lock().get(path).is_some_and(|target| target.lock().live.is_some())
+    }
+
+    fn now(&self, path: ActorPath, act: impl FnOnce(&Live)) -> Result<(), InjectError> {
+        let target = self.lock().get(&path).cloned();
+        let done = target.and_then(|target| target.lock().live.as_ref().map(act));
+        done.ok_or(InjectError::NotRunning(path))
+    }
+
+    fn wake(&self, path: &ActorPath) {
+        let Some(target) = self.lock().get(path).cloned() else { return };
+        let mut seat = target.lock();
+        seat.wake = true;
+        if let Some(live) = &seat.live {
+            (live.reach)(None);
+        }
+    }
+
+    fn queue(&self, path: ActorPath, fault: Fault) -> Result<(), InjectError> {
+        if self.pending.fetch_add(1, Ordering::SeqCst) >= MOST_PENDING {
+            self.pending.fetch_sub(1, Ordering::SeqCst);
+            return Err(InjectError::Full);
+        }
+        let target = self.with_seat(&path, |seat| seat.faults.push_back(fault));
+        target.waiting.store(target.messages_waited_for(), Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// An incarnation is there.
+    pub(crate) fn enter(self: &Arc<Self>, path: &ActorPath, cell: &ActorCell, reach: Reach) -> Marked {
+        let target = self.with_seat(path, |seat| {
+            if seat.wake {
+                reach(None);
+            }
+            seat.live = Some(Live { cell: cell.clone(), reach });
+        });
+        Marked { table: Arc::clone(self), target, cell: cell.clone() }
+    }
+
+    /// What the start of an actor at this path meets.
+    pub(crate) async fn strike_start(&self, path: &ActorPath) -> Result<(), ExitReason> {
+        let target = self.lock().get(path).cloned();
+        let Some(target) = target else { return Ok(()) };
+        let Some(fault) = self.take(&target, Stage::Start) else { return Ok(()) };
+        guard(|| carry_out(fault)).await.unwrap_or_else(|panic| Err(panic.into())).map_err(ExitReason::from_box)
+    }
+
+    fn take(&self, target: &Target, stage: Stage) -> Option<Fault> {
+        let mut seat = target.lock();
+        let at = seat.faults.iter().position(|fault| fault.stage() == stage)?;
+        let fault = seat.faults.get(at).copied()?;
+        match seat.faults.get_mut(at) {
+            Some(Fault::FailStart(left)) if *left > 1 => *left -= 1,
+            Some(_) | None => {
+                seat.faults.remove(at);
+                self.pending.fetch_sub(1, Ordering::SeqCst);
+            }
+        }
+        seat.wake &= seat.faults.iter().any(|fault| fault.stage() == Stage::Message);
+        drop(seat);
+        target.waiting.store(target.messages_waited_for(), Ordering::SeqCst);
+        self.note(&target.path, fault);
+        Some(fault)
+    }
+
+    fn note(&self, path: &ActorPath, fault: Fault) {
+        self.struck.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(target: "supervision", %path, ?fault, "injected fault");
+    }
+}
+
+impl Target {
+    fn lock(&self) -> MutexGuard<'_, Seat> {
+        self.seat.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn messages_waited_for(&self) -> usize {
+        self.lock().faults.iter().filter(|fault| fault.stage() == Stage::Message).count()
+    }
+}
+
+/// An incarnation of an armed tree, on the list for as long as it lives.
+pub(crate) struct Marked {
+    table: Arc<Table>,
+    target: Arc<Target>,
+    cell: ActorCell,
+}
+
+impl Marked {
+    /// Runs before every message.
+    pub(crate) async fn strike(&self) -> Result<(), BoxError> {
+        if self.target.waiting.load(Ordering::Relaxed) == 0 {
+            return Ok(());
+        }
+        match self.table.take(&self.target, Stage::Message) {
+            Some(fault) => carry_out(fault).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Runs before `post_stop`.
+    pub(crate) async fn strike_stop(&self) -> Result<(), BoxError> {
+        match self.table.take(&self.target, Stage::Stop) {
+            Some(fault) => carry_out(fault).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Takes the incarnation off the list.
+    pub(crate) fn leave(&self) {
+        let mut targets = self.table.lock();
+        let mut seat = self.target.lock();
+        // A successor may be on the list already.
+        seat.live.take_if(|live| live.cell.get_id() == self.cell.get_id());
+        if seat.live.is_none() && seat.faults.is_empty() {
+            drop(seat);
+            targets.remove(&self.target.path);
+        }
+    }
+}
+
+impl Drop for Marked {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+/// Does what a fault says, here and now.
+pub(crate) async fn carry_out(fault: Fault) -> Result<(), BoxError> {
     match fault {
-        Fault::Kill => cell.kill(),
-        Fault::Panic | Fault::Error | Fault::Hang | Fault::Block(_) if !worker => {
-            return Err(InjectError::OnlyKill(path));
-        }
-        Fault::Panic | Fault::Error | Fault::Hang | Fault::Block(_) => {
-            table.faults.entry(path).or_default().push_back(fault);
-            PENDING.fetch_add(1, Ordering::SeqCst);
-        }
-    }
-    Ok(())
-}
-
-/// Forgets faults that have not struck yet.
-pub fn clear() {
-    table().faults.clear();
-    PENDING.store(0, Ordering::SeqCst);
-}
-
-pub(crate) fn register(path: &ActorPath, cell: &ActorCell, worker: bool) {
-    let mut table = table();
-    if table.actors.len() > 100_000 {
-        table.actors.retain(|_, (cell, _)| cell.get_status() < ActorStatus::Stopped);
-    }
-    table.actors.insert(path.clone(), (cell.clone(), worker));
-}
-
-/// Runs at the start of every message.
-pub(crate) async fn strike(path: &ActorPath) -> Result<(), BoxError> {
-    if PENDING.load(Ordering::Relaxed) == 0 {
-        return Ok(());
-    }
-    let fault = {
-        let mut table = table();
-        let Some(faults) = table.faults.get_mut(path) else { return Ok(()) };
-        let fault = faults.pop_front();
-        if faults.is_empty() {
-            table.faults.remove(path);
-        }
-        fault
-    };
-    let Some(fault) = fault else { return Ok(()) };
-    PENDING.fetch_sub(1, Ordering::SeqCst);
-    tracing::warn!(target: "supervision", %path, ?fault, "injected fault");
-    match fault {
-        Fault::Panic => panic!("injected panic"),
-        Fault::Error => Err("injected error".into()),
-        Fault::Hang => std::future::pending().await,
+        Fault::Panic | Fault::PanicAtStart | Fault::PanicAtStop => panic!("injected panic"),
+        Fault::Error | Fault::FailStart(_) => Err("injected error".into()),
+        Fault::Hang | Fault::HangAtStart | Fault::HangAtStop => std::future::pending().await,
         Fault::Block(time) => {
             std::thread::sleep(time);
             Ok(())

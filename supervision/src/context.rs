@@ -41,6 +41,8 @@ pub(crate) struct Core {
     pub(crate) nursery: Mutex<Option<Nursery>>,
     pub(crate) crash: Box<dyn Fn(BoxError) + Send + Sync>,
     pub(crate) child_exit: Arc<dyn Fn(ChildExit) + Send + Sync>,
+    /// In a tree that is armed for faults on purpose.
+    pub(crate) chaos: Option<crate::chaos::Marked>,
     /// Asked to drain before it was up.
     pub(crate) drain_wanted: AtomicBool,
     pub(crate) handler_limit: Option<Duration>,

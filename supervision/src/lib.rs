@@ -24,7 +24,6 @@ mod address;
 mod backoff;
 mod call;
 mod cancel;
-#[cfg(feature = "chaos")]
 pub mod chaos;
 mod checkpoint;
 mod child_spec;

@@ -19,6 +19,8 @@ pub(crate) enum Wire<M: Send + 'static> {
     Child(ChildExit),
     /// Something that belongs to this actor failed: a scoped task panicked, a commit it rested on was refused.
     Crash(BoxError),
+    /// Nothing, for a fault on purpose to strike at.
+    Nudge,
 }
 
 /// How a message is sent.

@@ -15,11 +15,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::actor::ChildExit;
+use crate::chaos::carry_out;
 use crate::checkpoint::Checkpoint;
 use crate::child_spec::{ChildSpec, SupervisorSpec};
 use crate::exit::ExitReason;
 use crate::machine::{Effect, Family, Input, Key, Machine, Mode, Phase, Rules, Ticket};
-use crate::panics::bury;
+use crate::panics::{bury, guard};
 use crate::path::ActorPath;
 use crate::scope::spawn;
 use crate::shell::brood::Brood;
@@ -136,6 +137,8 @@ pub(crate) struct Shell {
     pub(crate) exit: Option<ExitReason>,
     pub(crate) zombies: HashMap<u64, NodeId>,
     pub(crate) next_zombie: u64,
+    /// In a tree that is armed for faults on purpose.
+    pub(crate) chaos: Option<crate::chaos::Marked>,
 }
 
 impl ractor::Actor for ShellActor {
@@ -145,17 +148,27 @@ impl ractor::Actor for ShellActor {
 
     async fn pre_start(&self, me: ActorRef<SupMsg>, args: ShellArgs) -> Result<Shell, ActorProcessingErr> {
         let cell = me.get_cell();
-        let shell = Shell::new(cell.clone(), args);
+        let mut shell = Shell::new(cell.clone(), args);
         shell.slot.publish(cell.clone());
-        #[cfg(feature = "chaos")]
-        if matches!(shell.role, Role::Supervisor) {
-            crate::chaos::register(&shell.path, &cell, false);
+        if matches!(shell.role, Role::Supervisor)
+            && let Some(table) = shell.shared.tree.chaos_table()
+        {
+            let reached = cell.clone();
+            let reach = move |fault: Option<_>| {
+                if let Some(fault) = fault {
+                    drop(reached.send_message(SupMsg::Fault(fault)));
+                }
+            };
+            shell.chaos = Some(table.enter(&shell.path, &cell, Box::new(reach)));
         }
         drop(cell.send_message(SupMsg::Boot));
         Ok(shell)
     }
 
     async fn handle(&self, me: ActorRef<SupMsg>, message: SupMsg, shell: &mut Shell) -> Result<(), ActorProcessingErr> {
+        if let SupMsg::Fault(fault) = message {
+            return guard(|| carry_out(fault)).await.unwrap_or_else(|panic| Err(panic.into()));
+        }
         shell.receive(message);
         shell.catch_up();
         shell.settle(&me);
@@ -234,6 +247,7 @@ impl Shell {
             exit: None,
             zombies: HashMap::new(),
             next_zombie: 0,
+            chaos: None,
         };
         shell.show_rules();
         for spec in args.spec.children {
@@ -420,6 +434,8 @@ impl Shell {
             SupMsg::Reconfigure(spec, options, reply) => drop(reply.send(self.reconfigure(*spec, options))),
             SupMsg::Remake(reply) => drop(reply.send(self.remake())),
             SupMsg::Shutdown => self.run(Input::Shutdown),
+            // Carried out before it gets here: it may panic, or fail.
+            SupMsg::Fault(_) => {}
         }
     }
 

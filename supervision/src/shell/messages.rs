@@ -54,6 +54,8 @@ pub(crate) enum SupMsg {
     Reconfigure(Box<SupervisorSpec>, ReconfigureOptions, Answering<ReconfigureReport>),
     /// Stop all children, then end.
     Shutdown,
+    /// Fail on purpose.
+    Fault(crate::chaos::Fault),
 }
 
 /// What a task has to report.

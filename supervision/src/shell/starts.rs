@@ -121,7 +121,7 @@ impl Shell {
     /// turn is bounded, so that a large boot does not keep the supervisor from answering.
     fn begin(&mut self, key: Key, inc: u64, start: StartFn, ctx: StartCtx, limit: Duration) {
         let desk = Arc::clone(&ctx.seating.desk);
-        let mut starting = match catch(move || start(ctx)) {
+        let mut starting = match catch(move || met_by_faults(ctx, start)) {
             Ok(starting) => starting,
             Err(panic) => {
                 let outcome = Err(ExitReason::Panic(Arc::new(panic)).into());
@@ -281,4 +281,15 @@ fn undone_if_failed(desk: &Desk, outcome: Result<ActorCell, NotUp>) -> Result<Ac
         cell.kill();
     }
     outcome
+}
+
+/// A start, after whatever fault on purpose waits for it.
+fn met_by_faults(ctx: StartCtx, start: StartFn) -> Starting {
+    match ctx.seating.shared.tree.chaos_table() {
+        None => start(ctx),
+        Some(table) => Box::pin(async move {
+            table.strike_start(&ctx.path).await?;
+            start(ctx).await
+        }),
+    }
 }

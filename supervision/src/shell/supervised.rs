@@ -18,7 +18,7 @@ use crate::exit::{BoxError, ExitReason};
 use crate::incarnation::{Incarnation, NotLinked, NotUp};
 use crate::mailbox::envelope::{Opened, Wire};
 use crate::mailbox::inbox::Inbox;
-use crate::panics::{Frame, catch, catch_callback, guard_callback};
+use crate::panics::{Frame, catch, catch_callback, guard, guard_callback};
 use crate::path::ChildId;
 use crate::scope::Scope;
 use crate::shell::nursery::Nursery;
@@ -153,6 +153,8 @@ enum Job<M: Send + 'static> {
     Message(M, Option<TraceId>, Beat<M>),
     Child(Box<ChildExit>),
     Crash(BoxError),
+    /// A fault on purpose may wait.
+    Nudge,
 }
 
 /// Undoes an incarnation's traces however it ends.
@@ -168,6 +170,9 @@ impl<A: Actor> Drop for Bond<A> {
         core.desk.cancel.cancel();
         core.scope.end();
         core.node.set_busy(None);
+        if let Some(marked) = &core.chaos {
+            marked.leave();
+        }
         if !self.orderly {
             self.ctx.address.0.unpublish(core.cell.get_id(), &ExitReason::Killed);
         }
@@ -180,6 +185,10 @@ impl<A: Actor> Bond<A> {
         seating.meter.set_bound(seating.mailbox.bound());
         let crash_to = cell.clone();
         let exits_to = cell.clone();
+        let chaos = seating.shared.tree.chaos_table().map(|table| {
+            let nudged = cell.clone();
+            table.enter(&start.path, &cell, Box::new(move |_| drop(nudged.send_message(Wire::<A::Message>::Nudge))))
+        });
         let core = Arc::new(Core {
             path: start.path,
             incarnation: start.incarnation,
@@ -193,6 +202,7 @@ impl<A: Actor> Bond<A> {
             meter: seating.meter,
             nursery: std::sync::Mutex::default(),
             crash: Box::new(move |error| drop(crash_to.send_message(Wire::<A::Message>::Crash(error)))),
+            chaos,
             drain_wanted: AtomicBool::new(false),
             handler_limit: seating.handler_limit,
             desk: seating.desk,
@@ -217,6 +227,7 @@ impl<A: Actor> Supervised<A> {
             }),
             Wire::Child(exit) => Some(Job::Child(Box::new(exit))),
             Wire::Crash(error) => Some(Job::Crash(error)),
+            Wire::Nudge => Some(Job::Nudge),
         }
     }
 
@@ -234,6 +245,27 @@ impl<A: Actor> Supervised<A> {
         core.scope.ended_within(TIDY).await;
         seat.bond.orderly = true;
         error
+    }
+
+    /// Woken for a fault on purpose.
+    async fn nudged(core: &Core) -> Result<(), BoxError> {
+        let Some(marked) = &core.chaos else { return Ok(()) };
+        let struck = guard(|| marked.strike());
+        let struck = match core.handler_limit {
+            None => struck.await,
+            Some(limit) => match tokio::time::timeout(limit, struck).await {
+                Ok(struck) => struck,
+                Err(_) => return Err(HandlerTimeout(limit).into()),
+            },
+        };
+        struck.unwrap_or_else(|panic| Err(panic.into()))
+    }
+
+    async fn last_words(&self, state: &mut A::State, ctx: &Ctx<A::Message>) -> Result<(), BoxError> {
+        if let Some(marked) = &ctx.core.chaos {
+            marked.strike_stop().await?;
+        }
+        self.actor.post_stop(state, ctx).await
     }
 
     async fn child_exited(&self, exit: ChildExit, seat: &mut Seat<A>) -> Result<(), BoxError> {
@@ -263,8 +295,6 @@ impl<A: Actor> ractor::Actor for Supervised<A> {
         let SeatArgs { args, start, slot } = seat;
         let uid = slot.uid();
         let bond = Bond::<A>::new(start, slot, me.get_cell());
-        #[cfg(feature = "chaos")]
-        crate::chaos::register(&bond.ctx.core.path, &bond.ctx.core.cell, true);
         let state = guard_callback(uid, Frame::trace(), || self.actor.pre_start(args, &bond.ctx))
             .await
             .unwrap_or_else(|panic| Err(panic.into()))?;
@@ -304,8 +334,9 @@ impl<A: Actor> ractor::Actor for Supervised<A> {
                     let ctx = &*ctx;
                     let mut beat = beat;
                     let mut handler = pin!(async move {
-                        #[cfg(feature = "chaos")]
-                        crate::chaos::strike(&ctx.core.path).await?;
+                        if let Some(marked) = &ctx.core.chaos {
+                            marked.strike().await?;
+                        }
                         self.actor.handle(state, message, ctx).await
                     });
                     let mut alarm: Option<Pin<Box<Sleep>>> = None;
@@ -325,6 +356,7 @@ impl<A: Actor> ractor::Actor for Supervised<A> {
                 }
                 Some(Job::Child(exit)) => Box::pin(self.child_exited(*exit, seat)).await,
                 Some(Job::Crash(error)) => Err(error),
+                Some(Job::Nudge) => Box::pin(Self::nudged(&seat.bond.ctx.core)).await,
                 None => Ok(()),
             };
             match outcome {
@@ -354,7 +386,7 @@ impl<A: Actor> ractor::Actor for Supervised<A> {
         let outcome = match seat.user.as_mut() {
             Some(state) => {
                 let ctx = &seat.bond.ctx;
-                guard_callback(ctx.address.0.uid(), None, || self.actor.post_stop(state, ctx))
+                guard_callback(ctx.address.0.uid(), None, || self.last_words(state, ctx))
                     .await
                     .unwrap_or_else(|panic| Err(panic.into()))
             }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::UNIX_EPOCH;
 
 use tokio::sync::watch;
@@ -37,6 +37,8 @@ pub(super) struct Shared {
     inner: Mutex<Inner>,
     /// How many wait for the lock.
     queue: AtomicUsize,
+    /// Empty unless the tree was armed for faults on purpose.
+    chaos: OnceLock<Arc<crate::chaos::Table>>,
 }
 
 #[derive(Default)]
@@ -96,6 +98,7 @@ impl TreeStore {
             latency: KindMeters::default(),
             inner: Mutex::default(),
             queue: AtomicUsize::new(0),
+            chaos: OnceLock::new(),
         }))
     }
 
@@ -108,6 +111,10 @@ impl TreeStore {
     pub(crate) fn epoch_of(&self, at: Instant) -> i64 {
         let ahead = at.saturating_duration_since(Instant::now());
         self.now_ms().saturating_add(i64::try_from(ahead.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    pub(crate) fn chaos_cell(&self) -> &OnceLock<Arc<crate::chaos::Table>> {
+        &self.0.chaos
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {

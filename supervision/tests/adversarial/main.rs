@@ -25,6 +25,7 @@ fn rules(strategy: Strategy, children: Vec<ChildSpec>) -> SupervisorSpec {
 
 async fn root_of(strategy: Strategy, children: Vec<ChildSpec>) -> (SupervisorHandle, TreeStore) {
     let tree = TreeStore::new();
+    tree.arm_chaos();
     (Supervisor::start_root(rules(strategy, children), tree.clone()).await.unwrap(), tree)
 }
 
@@ -63,8 +64,8 @@ fn paths(tree: &TreeStore) -> Vec<String> {
 }
 
 /// Kills an actor, whatever it is.
-fn kill(path: &str) {
-    supervision::chaos::inject(path, supervision::chaos::Fault::Kill).unwrap();
+fn kill(tree: &TreeStore, path: &str) {
+    tree.chaos().unwrap().inject(path, supervision::chaos::Fault::Kill).unwrap();
 }
 
 /// How often each line was noted, for those noted more than once.

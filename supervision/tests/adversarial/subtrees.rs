@@ -57,7 +57,7 @@ async fn a_killed_supervisor_comes_back_with_its_subtree() {
     let slot = SupervisorSlot::new();
     let (root, tree) = root(vec![subtree("k1", &slot, &[&a, &b])]).await;
     for round in 1..=5_usize {
-        kill("root/k1");
+        kill(&tree, "root/k1");
         record.until_that(|lines| lines.iter().filter(|line| *line == "start b#1").count() == round + 1).await;
         until_state(&tree, "root/k1", |state| *state == NodeState::Running).await;
         assert_eq!((count(&record, "start a#1"), count(&record, "drop a#1")), (round + 1, round));
@@ -77,7 +77,7 @@ async fn a_supervisor_killed_while_it_stops_its_children_comes_back_with_them() 
     let of = root.clone();
     let cycling = tokio::spawn(async move { of.cycle_child(&"k2".into()).await });
     until_state(&tree, "root/k2/b", |state| *state == NodeState::Stopping).await;
-    kill("root/k2");
+    kill(&tree, "root/k2");
     cycling.await.unwrap().unwrap();
     assert_eq!(paths(&tree), ["root", "root/k2", "root/k2/a", "root/k2/b"]);
     assert_eq!((count(&record, "start a#1"), count(&record, "drop a#1")), (2, 1));
@@ -95,7 +95,7 @@ async fn a_supervisor_killed_while_it_starts_its_children_is_a_failed_start_that
     let (of, spec) = (root.clone(), subtree("k3", &slot, &[&a, &hang]));
     let starting = tokio::spawn(async move { of.start_child(spec).await });
     record.until("hang hang#1").await;
-    kill("root/k3");
+    kill(&tree, "root/k3");
     assert!(starting.await.unwrap().is_err());
     assert_eq!(count(&record, "drop a#1"), 1);
     assert_eq!(paths(&tree), ["root"]);
@@ -115,7 +115,7 @@ async fn a_supervisor_killed_while_children_back_off_forgets_their_retries() {
     let (root, tree) = root(vec![below]).await;
     a.tell(Command::Error("broken"));
     until_state(&tree, "root/k4/a", crate::is_waiting).await;
-    kill("root/k4");
+    kill(&tree, "root/k4");
     record.until_that(|lines| lines.iter().filter(|line| *line == "start a#1").count() == 2).await;
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(count(&record, "start a#2"), 0, "{record:?}");
@@ -133,7 +133,7 @@ async fn a_killed_supervisors_child_is_gone_before_its_successor_starts() {
     let release = Arc::new(AtomicBool::new(false));
     a.tell(Command::Block(Arc::clone(&release)));
     record.until("block a#1").await;
-    kill("root/k5");
+    kill(&tree, "root/k5");
     // Held up for as long as a killed child is given, then gone or shown as what it is.
     record.until_that(|lines| lines.iter().filter(|line| *line == "start a#1").count() == 2).await;
     let zombies = || tree.snapshot(&Default::default()).nodes.iter().any(|node| node.state == NodeState::Zombie);

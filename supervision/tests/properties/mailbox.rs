@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proptest::prelude::{Just, Strategy, any, prop, prop_oneof, proptest};
-use supervision::chaos::{Fault, inject};
+use supervision::chaos::Fault;
 use supervision::prelude::*;
 use supervision::testing::{Command, Puppet, Recorder};
 
@@ -86,7 +86,7 @@ async fn run(bound: usize, waits: bool, program: Vec<Op>) {
                     address.call(|reply| Command::Sleep(time, reply), LONG).await.unwrap_or_default()
                 });
             }
-            Op::Kill => drop(inject("root/bounded", Fault::Kill)),
+            Op::Kill => drop(tree.chaos().unwrap().inject("root/bounded", Fault::Kill)),
             Op::Cycle => drop(root.cycle_child(&"bounded".into()).await),
             Op::Pass(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
             Op::Send(_) | Op::Panic | Op::Error | Op::Stop | Op::Drain => {}

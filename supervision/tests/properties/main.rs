@@ -27,6 +27,7 @@ fn paused() -> tokio::runtime::Runtime {
 
 async fn root(children: Vec<ChildSpec>) -> (SupervisorHandle, TreeStore) {
     let tree = TreeStore::new();
+    tree.arm_chaos();
     let spec = SupervisorSpec {
         intensity: Intensity { max_restarts: 100_000, period: std::time::Duration::from_secs(1) },
         children,

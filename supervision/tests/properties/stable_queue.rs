@@ -393,7 +393,7 @@ async fn strike(jobs: Vec<(Fate, Blow)>, hands: usize) {
     let make =
         move |_: &StartCtx| (Worker { queue: of.clone(), record: noted.clone(), done: Arc::clone(&finished) }, ());
     let spec = ChildSpec::actor("stable-worker", "worker", &slot, make).shutdown(Shutdown::Brutal);
-    let (root, _) = super::root(vec![spec]).await;
+    let (root, tree) = super::root(vec![spec]).await;
     let total = jobs.len();
     for (n, (fate, blow)) in (0u32..).zip(&jobs) {
         let job = Job { n, fate: *fate, met: false.into() };
@@ -404,7 +404,7 @@ async fn strike(jobs: Vec<(Fate, Blow)>, hands: usize) {
                 tokio::time::sleep(Duration::from_millis(1)).await;
                 drop(root.cycle_child(&"stable-worker".into()).await);
             }
-            Blow::Kill => drop(supervision::chaos::inject("root/stable-worker", supervision::chaos::Fault::Kill)),
+            Blow::Kill => drop(tree.chaos().unwrap().inject("root/stable-worker", supervision::chaos::Fault::Kill)),
         }
     }
     record.until_that(|lines| lines.len() == total).await;
