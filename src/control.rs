@@ -1,8 +1,8 @@
 //! The control plane: HTTP and WebSocket on one port, who is let in, and what they may do.
 //!
-//! `control` is a supervisor of three: `broadcast` speaks to everybody, `connections` holds one actor per client,
-//! `listener` accepts. Each may fail without the others: a listener that crashes keeps the sockets, a fan-out that
-//! crashes keeps the clients. [`specs`] makes the whole; [`drain`] sends everybody away.
+//! `control` is a supervisor of four: `devices` says who is let in, `broadcast` speaks to everybody, `connections` holds
+//! one actor per client, `listener` accepts. Each may fail without the others: a listener that crashes keeps the
+//! sockets, a fan-out or a door that crashes keeps the clients. [`specs`] makes the whole; [`drain`] sends everybody away.
 
 pub mod auth;
 pub mod broadcast;
@@ -45,11 +45,11 @@ use crate::protocol::event;
 /// More crashes of listener and fan-out than this cost every client its socket, so it takes many.
 const INTENSITY: Intensity = Intensity { max_restarts: 10, period: Duration::from_secs(60) };
 
-/// The child `control`: broadcast, connections, listener, one for one.
+/// The child `control`: door, broadcast, connections, listener, one for one.
 ///
-/// `port` is bound by the caller, who so learns early and once that it is taken, and knows its number.
+/// `door` is the spec of [`devices`]. `port` is bound by the caller, who so learns early and once that it is taken, and knows its number.
 #[must_use]
-pub fn specs(services: Arc<Services>, methods: MethodTable, port: BoundPort) -> ChildSpec {
+pub fn specs(services: Arc<Services>, door: ChildSpec, methods: MethodTable, port: BoundPort) -> ChildSpec {
     let (control, connections) = (SupervisorSlot::new(), SupervisorSlot::new());
     let front = Arc::new(Front::new(Arc::clone(&services), Arc::new(methods), connections.handle()));
     ChildSpec::supervisor("control", "supervisor", &control, move || {
@@ -59,6 +59,7 @@ pub fn specs(services: Arc<Services>, methods: MethodTable, port: BoundPort) -> 
             strategy: Strategy::OneForOne,
             intensity: INTENSITY,
             children: vec![
+                door.clone(),
                 broadcast::child_spec(&services.broadcast, move || BroadcastArgs {
                     services: Arc::clone(&for_broadcast),
                 }),

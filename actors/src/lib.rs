@@ -14,6 +14,15 @@
 //! | 6 | (nothing yet) |
 //! | 7 | `gateway` |
 
+use std::time::Duration;
+
+/// How long an actor of the gateway may work on one message before it is started anew.
+///
+/// Handlers wait for nothing: what takes time is a task of the actor that reports back. A handler that is done when it is
+/// first looked at is never cut short, however slow the machine, so only one that got stuck meets this limit. A quarter of
+/// a second leaves the other half of the 500 ms in which store and configuration are to be rebuilt.
+pub const HANDLER_LIMIT: Duration = Duration::from_millis(250);
+
 pub mod agents;
 pub mod auth_profiles;
 pub mod channels;

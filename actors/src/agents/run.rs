@@ -92,6 +92,7 @@ pub fn child_spec(args: RunArgs, slot: &Slot<RunMessage>) -> ChildSpec {
         .restart(Restart::Temporary)
         .shutdown(supervision::Shutdown::Timeout(Duration::from_secs(5)))
         .mailbox(Mailbox::reject(64))
+        .handler_limit(crate::HANDLER_LIMIT)
 }
 
 /// Id of a run among the children of its session.

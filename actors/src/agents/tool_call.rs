@@ -49,6 +49,7 @@ pub(super) fn child_spec(
     ChildSpec::actor(id, "tool", slot, move |_| (ToolCallActor, make()))
         .restart(Restart::Temporary)
         .mailbox(Mailbox::reject(4))
+        .handler_limit(crate::HANDLER_LIMIT)
 }
 
 impl Actor for ToolCallActor {

@@ -279,6 +279,7 @@ fn profile_spec(key: &ProfileKey, slot: &Slot<ProfileMessage>, args: &Arc<AuthPr
         let args = ProfileArgs { key: name.clone(), store: Arc::clone(&args.store), clock: args.clock.clone() };
         (ProfileActor, args)
     })
+    .handler_limit(crate::HANDLER_LIMIT)
     .counts(false)
     .redact(Redaction::Personal)
     .backoff(BackoffPolicy {

@@ -125,6 +125,7 @@ pub(super) fn child_spec(
         .backoff(backoff)
         .counts(false)
         .redact(Redaction::Personal)
+        .handler_limit(crate::HANDLER_LIMIT)
 }
 
 impl Actor for AccountActor {

@@ -128,6 +128,7 @@ pub fn child_spec(channels: ChannelsHandle, clock: Clock) -> ChildSpec {
             }
         }
     })
+    .handler_limit(crate::HANDLER_LIMIT)
 }
 
 #[cfg(test)]

@@ -100,6 +100,7 @@ pub(super) struct ConfigState {
 pub fn child_spec(handle: &ConfigHandle, make: impl Fn() -> ConfigArgs + Send + Sync + 'static) -> ChildSpec {
     let shared = Arc::clone(&handle.0);
     ChildSpec::actor("config", "config", &handle.0.slot, move |_| (ConfigActor, (Arc::clone(&shared), make())))
+        .handler_limit(crate::HANDLER_LIMIT)
 }
 
 impl Actor for ConfigActor {

@@ -147,6 +147,7 @@ pub(super) fn child_spec(
         .backoff(BackoffPolicy::default())
         .counts(false)
         .redact(Redaction::Personal)
+        .handler_limit(crate::HANDLER_LIMIT)
 }
 
 impl Actor for LaneActor {

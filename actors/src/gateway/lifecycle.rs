@@ -78,7 +78,8 @@ pub fn child_spec() -> (ChildSpec, LifecycleHandle) {
     let slot = Slot::new();
     let handle = LifecycleHandle { address: slot.address(), phase };
     let spec = ChildSpec::actor("lifecycle", "lifecycle", &slot, move |_| (LifecycleActor, Arc::clone(&sender)))
-        .mailbox(Mailbox::reject(16));
+        .mailbox(Mailbox::reject(16))
+        .handler_limit(crate::HANDLER_LIMIT);
     (spec, handle)
 }
 

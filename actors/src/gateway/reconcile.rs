@@ -1,6 +1,6 @@
 //! Makes what runs what the configuration wants, at start and after each change; one path for both.
 //!
-//! Runs as a task of `core`, below what it converges: when one of those is rebuilt, this starts anew and fills it
+//! Runs as a task of `upkeep`, below what it converges: when one of those is rebuilt, this starts anew and fills it
 //! again. It also brings back sessions that have something open, and lets idle ones leave.
 
 use std::time::Duration;
@@ -15,10 +15,13 @@ use crate::sessions::recovery;
 /// How often idle sessions are looked for.
 const SWEEP: Duration = Duration::from_secs(60);
 
+/// A session that fails is brought back by its supervisor; this long after, it is looked whether it was.
+const OWN_RETURN: Duration = Duration::from_millis(250);
+
 /// The spec of the task.
 #[must_use]
 pub(super) fn child_spec(domain: Domain) -> ChildSpec {
-    ChildSpec::task("reconciler", "reconciler", move |ctx: TaskCtx| run(domain.clone(), ctx))
+    ChildSpec::task("reconciler", "reconciler", move |ctx: TaskCtx| run(domain.clone(), ctx)).handler_limit(crate::HANDLER_LIMIT)
 }
 
 async fn run(domain: Domain, ctx: TaskCtx) -> Result<(), BoxError> {
@@ -38,9 +41,26 @@ async fn run(domain: Domain, ctx: TaskCtx) -> Result<(), BoxError> {
                 }
                 () = tokio::time::sleep(SWEEP) => {
                     domain.sessions.sessions().sweep();
+                    revive(&domain).await;
+                }
+                () = domain.sessions.sessions().orphaned() => {
+                    tokio::time::sleep(OWN_RETURN).await;
+                    revive(&domain).await;
                 }
             }
         }
+    }
+}
+
+/// Brings back sessions that have something open and no actor: those whose supervisor ended with them.
+async fn revive(domain: &Domain) {
+    match recovery::unfinished(&domain.store).await {
+        Ok(unfinished) => {
+            for session in &unfinished {
+                domain.sessions.sessions().revive(session).await;
+            }
+        }
+        Err(error) => tracing::debug!(%error, "sessions with something open are looked for later"),
     }
 }
 

@@ -120,6 +120,7 @@ pub fn build(plan: Plan) -> (SupervisorSpec, Domain) {
             sequence: Arc::clone(&sequence),
             deliveries: Arc::new(deliveries.clone()),
             closing: CancellationToken::new(),
+            orphaned: Arc::default(),
         },
         PARTITIONS,
     );
@@ -154,11 +155,22 @@ pub fn build(plan: Plan) -> (SupervisorSpec, Domain) {
         ChildSpec::dynamic("delivery", "supervisor", &lanes, DynamicOptions::default()),
         sessions_spec,
         ChildSpec::dynamic("channels", "supervisor", &accounts, DynamicOptions::default()),
-        reconcile::child_spec(domain.clone()),
-        health::child_spec(domain.channels.clone(), domain_clock),
+        upkeep(vec![reconcile::child_spec(domain.clone()), health::child_spec(domain.channels.clone(), domain_clock)]),
     ];
     core.extend(control);
     (root(lifecycle_spec, core), domain)
+}
+
+/// Those that look after what runs. One for one, so that a failure of theirs does not cost the clients below them their
+/// connections; rebuilt with what they look after, so that they begin anew then.
+fn upkeep(children: Vec<ChildSpec>) -> ChildSpec {
+    let children = Arc::new(children);
+    ChildSpec::supervisor("upkeep", "supervisor", &SupervisorSlot::new(), move || SupervisorSpec {
+        strategy: Strategy::OneForOne,
+        intensity: CORE,
+        children: children.as_ref().clone(),
+        ..SupervisorSpec::default()
+    })
 }
 
 fn root(lifecycle: ChildSpec, core: Vec<ChildSpec>) -> SupervisorSpec {

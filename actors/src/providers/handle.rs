@@ -199,6 +199,7 @@ impl ProvidersHandle {
             (ProviderActor, args)
         })
         .mailbox(Mailbox::reject(MAILBOX))
+        .handler_limit(crate::HANDLER_LIMIT)
         .counts(false)
         .backoff(BackoffPolicy {
             initial: Duration::from_millis(50),

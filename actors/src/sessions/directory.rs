@@ -9,6 +9,7 @@ use supervision::{
     BackoffPolicy, ChildSpec, Directory, DirectoryError, DirectoryOptions, DynamicOptions, Exhausted, Jitter, Mailbox,
     PartitionSlot, Redaction, Reply, ResetRule, Restart, Slot,
 };
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::handle::SessionsHandle;
@@ -37,6 +38,8 @@ pub struct SessionServices {
     pub deliveries: Arc<dyn DeliveryPort>,
     /// Cancelled when the daemon goes down: no new input, and what waits is left to the next start.
     pub closing: CancellationToken,
+    /// Told when a session ended with something open. Its supervisor brings it back, unless that ended as well.
+    pub orphaned: Arc<Notify>,
 }
 
 impl std::fmt::Debug for SessionServices {
@@ -102,6 +105,7 @@ impl Sessions {
                 .backoff(policy())
                 .redact(Redaction::Personal)
                 .mailbox(Mailbox::reject(256))
+                .handler_limit(crate::HANDLER_LIMIT)
         };
         let options = DirectoryOptions { idle_after: IDLE_AFTER, max_live: MAX_LIVE, ..DirectoryOptions::default() };
         let directory = Directory::new(options, slot, template);
@@ -124,6 +128,22 @@ impl Sessions {
     pub(super) async fn ensure(&self, session: &SessionKey) {
         if let Err(error) = self.directory.ensure(session).await {
             tracing::error!(session_key = %session, error = %error, "a session could not be started");
+        }
+    }
+
+    /// Waits until a session has ended with something open.
+    pub(crate) async fn orphaned(&self) {
+        self.services.orphaned.notified().await;
+    }
+
+    /// Brings back a session that has something open, if nobody else does.
+    pub(crate) async fn revive(&self, session: &SessionKey) {
+        if self.is_live(session) {
+            return;
+        }
+        // One that keeps failing waits for its time; the next look finds it again.
+        if let Err(error) = self.directory.ensure(session).await {
+            tracing::debug!(session_key = %session, error = %error, "a session with something open is not up yet");
         }
     }
 

@@ -167,6 +167,16 @@ pub(crate) struct SessionState {
     pub(super) reset_after: Option<(&'static str, Vec<Reply<SessionRow>>)>,
 }
 
+impl Drop for SessionState {
+    /// However it ends, what is open is not forgotten.
+    fn drop(&mut self) {
+        let is_open = self.active.is_some() || !self.waiting.is_empty() || !self.accepting.is_empty();
+        if is_open && !self.services.closing.is_cancelled() {
+            self.services.orphaned.notify_one();
+        }
+    }
+}
+
 pub(super) struct SessionArgs {
     pub(super) key: SessionKey,
     pub(super) services: SessionServices,

@@ -99,6 +99,7 @@ pub(super) fn spec(args: StoreArgs, slot: &Slot<StoreMessage>) -> ChildSpec {
     ChildSpec::actor("store", "store", slot, move |_| (StoreActor, args.clone()))
         .mailbox(Mailbox::wait(1024))
         .init_timeout(Duration::from_secs(60))
+        .handler_limit(crate::HANDLER_LIMIT)
 }
 
 /// The spec of the store, and the handle to it.

@@ -82,6 +82,7 @@ pub(crate) fn child_spec(
 ) -> ChildSpec {
     ChildSpec::actor("broadcast", "broadcast", handle.slot(), move |_start| (BroadcastActor, make()))
         .mailbox(Mailbox::reject(MAILBOX))
+        .handler_limit(actors::HANDLER_LIMIT)
 }
 
 pub(super) struct BroadcastActor;

@@ -74,6 +74,7 @@ pub(crate) fn child_spec(args: ConnectionArgs) -> ChildSpec {
     ChildSpec::actor(id, "connection", &Slot::new(), move |_start| (ConnectionActor, take()))
         .restart(Restart::Temporary)
         .shutdown(Shutdown::Timeout(FAREWELL))
+        .handler_limit(actors::HANDLER_LIMIT)
 }
 
 struct ConnectionActor;

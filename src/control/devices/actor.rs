@@ -1,6 +1,6 @@
 //! Keeps device records and failed attempts, and applies the decisions about both.
 //!
-//! Parent: `services` · Restart: permanent · Mailbox: 256, reject
+//! Parent: `control` · Restart: permanent · Mailbox: 256, reject
 //! Survives a restart: paired devices, read back from the store. Lost: waiting requests (devices ask again) and the
 //! count of failed attempts.
 //! Fails when: the store refuses a read at start or a save later: what is in memory can't be trusted then.
@@ -97,6 +97,7 @@ pub(super) struct DevicesState {
 pub fn child_spec(handle: &DevicesHandle, make: impl Fn() -> DevicesArgs + Send + Sync + 'static) -> ChildSpec {
     ChildSpec::actor("devices", "devices", handle.slot(), move |_start| (DevicesActor, make()))
         .mailbox(Mailbox::reject(MAILBOX))
+        .handler_limit(actors::HANDLER_LIMIT)
 }
 
 struct DevicesActor;

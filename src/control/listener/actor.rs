@@ -49,6 +49,7 @@ pub(super) struct ListenerState {
 /// The listener of `control`.
 pub(crate) fn child_spec(make: impl Fn() -> ListenerArgs + Send + Sync + 'static) -> ChildSpec {
     ChildSpec::actor("listener", "listener", &Slot::new(), move |_start| (ListenerActor, make()))
+        .handler_limit(actors::HANDLER_LIMIT)
 }
 
 struct ListenerActor;

@@ -1,4 +1,7 @@
+use std::time::Duration;
+
 use serde_json::json;
+use supervision::chaos::Fault;
 use supervision::tree::Action;
 
 use super::support::Gateway;
@@ -41,45 +44,35 @@ async fn a_connection_stopped_by_hand_says_goodbye() {
     gateway.stop().await;
 }
 
-#[cfg(feature = "chaos")]
-mod injected {
-    use std::time::Duration;
+#[tokio::test]
+async fn a_listener_that_panics_keeps_port_and_sockets() {
+    let gateway = Gateway::start().await;
+    let mut client = gateway.cli(&["operator.read"]).await;
+    gateway.chaos().inject(gateway.path("control/listener"), Fault::Panic).unwrap();
+    // Its next message is this connection, which is lost with it; the one after is served again.
+    gateway.knock().await.map(|_| ()).ok();
+    let mut next = loop {
+        if gateway.knock().await.is_ok() {
+            break gateway.cli(&["operator.read"]).await;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    assert_eq!(next.call("health", json!({})).await["ok"], true);
+    assert_eq!(client.call("health", json!({})).await["ok"], true);
+    gateway.stop().await;
+}
 
-    use serde_json::json;
-    use supervision::chaos::{Fault, inject};
-
-    use super::super::support::Gateway;
-
-    #[tokio::test]
-    async fn a_listener_that_panics_keeps_port_and_sockets() {
-        let gateway = Gateway::start().await;
-        let mut client = gateway.cli(&["operator.read"]).await;
-        inject(gateway.path("control/listener"), Fault::Panic).unwrap();
-        // Its next message is this connection, which is lost with it; the one after is served again.
-        gateway.knock().await.map(|_| ()).ok();
-        let mut next = loop {
-            if gateway.knock().await.is_ok() {
-                break gateway.cli(&["operator.read"]).await;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        };
-        assert_eq!(next.call("health", json!({})).await["ok"], true);
-        assert_eq!(client.call("health", json!({})).await["ok"], true);
-        gateway.stop().await;
-    }
-
-    #[tokio::test]
-    async fn a_connection_that_panics_takes_its_own_socket_only() {
-        let gateway = Gateway::start().await;
-        let mut other = gateway.cli(&["operator.read"]).await;
-        let mut client = gateway.cli(&["operator.read"]).await;
-        let below = other.call("tree.get", json!({ "path": "root/control/connections" })).await;
-        let nodes = below["payload"]["children"].as_array().unwrap();
-        let path = nodes.iter().max_by_key(|node| node["id"].as_u64()).unwrap()["path"].as_str().unwrap();
-        inject(supervision::ActorPath::parse(path), Fault::Panic).unwrap();
-        client.throw(r#"{"type":"req","id":"last","method":"health"}"#).await;
-        assert!(client.is_cut_off().await);
-        assert_eq!(other.call("health", json!({})).await["ok"], true);
-        gateway.stop().await;
-    }
+#[tokio::test]
+async fn a_connection_that_panics_takes_its_own_socket_only() {
+    let gateway = Gateway::start().await;
+    let mut other = gateway.cli(&["operator.read"]).await;
+    let mut client = gateway.cli(&["operator.read"]).await;
+    let below = other.call("tree.get", json!({ "path": "root/control/connections" })).await;
+    let nodes = below["payload"]["children"].as_array().unwrap();
+    let path = nodes.iter().max_by_key(|node| node["id"].as_u64()).unwrap()["path"].as_str().unwrap();
+    gateway.chaos().inject(supervision::ActorPath::parse(path), Fault::Panic).unwrap();
+    client.throw(r#"{"type":"req","id":"last","method":"health"}"#).await;
+    assert!(client.is_cut_off().await);
+    assert_eq!(other.call("health", json!({})).await["ok"], true);
+    gateway.stop().await;
 }

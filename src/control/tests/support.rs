@@ -91,6 +91,7 @@ impl Gateway {
             control: Box::new(|_| Vec::new()),
         });
         let tree = TreeStore::new();
+        tree.arm_chaos();
         let log = home.path().join("test.log");
         let services = Arc::new(Services {
             domain,
@@ -118,7 +119,7 @@ impl Gateway {
                 settle: Duration::from_secs(3600),
             })
         };
-        let children = vec![owner, door(&services), specs(Arc::clone(&services), methods, port.clone())];
+        let children = vec![owner, specs(Arc::clone(&services), door(&services), methods, port.clone())];
         let spec = SupervisorSpec { strategy: Strategy::OneForOne, children, ..Default::default() };
         let tree = Supervisor::start_root(spec, tree).await.unwrap();
         services.readiness.enter(Phase::Ready);
@@ -164,6 +165,10 @@ impl Gateway {
     pub(super) async fn reconfigure(&self, text: &str) {
         std::fs::write(self.home.path().join("openclaw.json"), text).unwrap();
         self.services.domain.config.reload().await.unwrap();
+    }
+
+    pub(super) fn chaos(&self) -> supervision::chaos::ChaosPort {
+        self.services.tree.chaos().unwrap()
     }
 
     pub(super) fn path(&self, below: &str) -> ActorPath {
@@ -266,7 +271,6 @@ impl Client {
     }
 
     /// True when the socket ends without a close.
-    #[cfg(feature = "chaos")]
     pub(super) async fn is_cut_off(&mut self) -> bool {
         loop {
             match self.message().await {

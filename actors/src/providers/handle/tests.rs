@@ -41,6 +41,7 @@ async fn bench(names: &[&str]) -> Bench {
     let clock = Clock::fixed(1_700_000_000_000);
     let providers = ProvidersHandle::new(catalog(names, &server.base_url()), clock.clone());
     let tree = TreeStore::new();
+    tree.arm_chaos();
     let spec = SupervisorSpec { children: vec![providers.child_spec()], ..SupervisorSpec::default() };
     let root = Supervisor::start_root(spec, tree.clone()).await.unwrap();
     Bench { server, providers, tree, root, clock }
@@ -205,16 +206,15 @@ async fn the_demo_answers_without_configuration() {
     root.shutdown(LONG).await;
 }
 
-#[cfg(feature = "chaos")]
 #[tokio::test]
 async fn a_panic_of_the_actor_does_not_disturb_calls_under_way() {
-    use supervision::chaos::{Fault, inject};
+    use supervision::chaos::Fault;
 
     let bench = bench(&["box"]).await;
     bench.server.script([FakeTurn::text("one two three four five").pace(Duration::from_millis(20))]);
     let mut stream = bench.call("box/m").await.unwrap();
     assert!(stream.next().await.unwrap().is_ok());
-    inject("root/providers/box", Fault::Panic).unwrap();
+    bench.tree.chaos().unwrap().inject("root/providers/box", Fault::Panic).unwrap();
     assert!(bench.call("box/m").await.is_err(), "the message that panics");
     while let Some(event) = tokio::time::timeout(LONG, stream.next()).await.unwrap() {
         assert!(event.is_ok());
