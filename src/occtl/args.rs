@@ -1,6 +1,7 @@
 //! The command line, as clap reads it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgGroup, Parser, Subcommand, ValueEnum};
 
@@ -82,6 +83,11 @@ pub(crate) enum Command {
     Gateway {
         #[command(subcommand)]
         command: GatewayCommand,
+    },
+    /// Make parts of the gateway fail on purpose and watch them come back (needs `openclawd --chaos`)
+    Chaos {
+        #[command(subcommand)]
+        command: ChaosCommand,
     },
     /// Print the completion script of a shell
     Completions {
@@ -270,6 +276,94 @@ pub(crate) enum GatewayCommand {
         #[arg(long)]
         force: bool,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ChaosCommand {
+    /// Let one part fail
+    Inject(Inject),
+    /// Let parts chosen at random fail for a while, and see that the tree comes back
+    Storm(Storm),
+    /// Faults that wait to strike
+    List,
+    /// Forget faults that wait to strike
+    Clear,
+}
+
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Inject {
+    /// Path of the node, as the tree shows it
+    pub(crate) path: String,
+    /// What goes wrong
+    #[arg(value_enum)]
+    pub(crate) fault: Fault,
+    /// How long a block lasts
+    #[arg(long, value_name = "N", required_if_eq("fault", "block"))]
+    pub(crate) ms: Option<u64>,
+    /// Strike at its next message, whenever that comes, instead of now
+    #[arg(long)]
+    pub(crate) at_message: bool,
+    /// Wait until it runs again and say how long that took
+    #[arg(long)]
+    pub(crate) wait: bool,
+}
+
+/// What can go wrong on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Fault {
+    Panic,
+    Error,
+    Hang,
+    Block,
+    Kill,
+    PanicAtStart,
+    ErrorAtStart,
+    HangAtStart,
+    PanicAtStop,
+    HangAtStop,
+}
+
+impl Fault {
+    /// The fault as the protocol spells it.
+    pub(crate) fn wire(self) -> &'static str {
+        match self {
+            Self::Panic => "panic",
+            Self::Error => "error",
+            Self::Hang => "hang",
+            Self::Block => "block",
+            Self::Kill => "kill",
+            Self::PanicAtStart => "panicAtStart",
+            Self::ErrorAtStart => "errorAtStart",
+            Self::HangAtStart => "hangAtStart",
+            Self::PanicAtStop => "panicAtStop",
+            Self::HangAtStop => "hangAtStop",
+        }
+    }
+}
+
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Storm {
+    /// Faults per second
+    #[arg(long, value_name = "N", default_value_t = 5.0)]
+    pub(crate) rate: f64,
+    /// How long, for example 30s or 2m
+    #[arg(long = "for", value_name = "TIME", default_value = "30s", value_parser = time)]
+    pub(crate) lasting: Duration,
+    /// Only this node and what stands below it
+    #[arg(long, value_name = "PATH")]
+    pub(crate) under: Option<String>,
+}
+
+/// A time as people write it: `500ms`, `30s`, `2m`.
+fn time(text: &str) -> Result<Duration, String> {
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    let number: u64 = text[..text.len() - unit.len()].parse().map_err(|_| format!("{text:?} does not begin with a number"))?;
+    match unit {
+        "ms" => Ok(Duration::from_millis(number)),
+        "s" | "" => Ok(Duration::from_secs(number)),
+        "m" => Ok(Duration::from_secs(number.saturating_mul(60))),
+        _ => Err(format!("{unit:?} is no unit of time: use ms, s or m")),
+    }
 }
 
 /// Shells with completions.

@@ -2,6 +2,7 @@
 
 mod agent;
 mod call;
+mod chaos;
 mod chat;
 mod completions;
 mod health;
@@ -42,6 +43,7 @@ pub(super) async fn run(args: Args, output: &Output) -> Result<(), Failure> {
         Command::Health { probe } => health::run(&context, probe).await,
         Command::Status => status::run(&context).await,
         Command::Tree(args) => tree::run(&context, args).await,
+        Command::Chaos { command } => chaos::run(&context, command).await,
         Command::Chat { session } => chat::run(&context, session).await,
         Command::Agent(args) => agent::run(&context, args).await,
         Command::Sessions { command } => sessions::run(&context, command).await,

@@ -11,6 +11,7 @@ use super::schema::{self, Object};
 
 pub mod agents;
 pub mod channels;
+pub mod chaos;
 pub mod chat;
 pub mod config;
 pub mod devices;

@@ -1,6 +1,8 @@
 //! The daemon as an operator meets it: the real binaries, what they say, their exit codes, what they leave behind.
 
 #[cfg(test)]
+mod chaos;
+#[cfg(test)]
 mod disk;
 #[cfg(test)]
 mod life;

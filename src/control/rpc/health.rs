@@ -56,6 +56,7 @@ pub(crate) async fn snapshot(services: &Services) -> Value {
     json!(HealthSnapshot {
         ok: failing.is_empty(),
         failing,
+        chaos: services.tree.chaos().is_some(),
         ts: services.clock.now_ms(),
         config_reload: Some(ConfigReloadHealth { hot_reload_status: "active".to_owned() }),
         channels: channels::summaries(&accounts),

@@ -16,11 +16,19 @@ pub(super) async fn run(context: &Context, probe: bool) -> Result<(), Failure> {
     } else {
         let word = if well { output.paint(Tone::Good, "ok") } else { output.paint(Tone::Bad, "not well") };
         output.line(&format!("{word}  {}", gateway.url()))?;
+        if let Some(note) = chaos_note(&health) {
+            output.line(&format!("  {note}"))?;
+        }
         for complaint in complaints(&health) {
             output.line(&format!("  {complaint}"))?;
         }
     }
     if well { Ok(()) } else { Err(Failure::Failed("the gateway is not well".into())) }
+}
+
+/// Said of a gateway in which faults can be injected.
+pub(super) fn chaos_note(health: &Value) -> Option<&'static str> {
+    (health["chaos"] == true).then_some("started with --chaos: parts can be made to fail on purpose")
 }
 
 /// What a health report complains about, in a line each.

@@ -30,6 +30,9 @@ pub(super) async fn run(context: &Context) -> Result<(), Failure> {
     for complaint in health::complaints(&health) {
         output.line(&format!("          {complaint}"))?;
     }
+    if let Some(note) = health::chaos_note(&health) {
+        output.line(&format!("          {note}"))?;
+    }
     for line in tree.as_ref().map(|tree| config_lines(config_detail(tree))).unwrap_or_default() {
         output.line(&line)?;
     }

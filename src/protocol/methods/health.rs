@@ -27,6 +27,9 @@ pub struct HealthSnapshot {
     /// What is wrong, in words; left out when all is well.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub failing: Vec<String>,
+    /// It was started so that faults can be injected; left out when it was not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub chaos: bool,
     /// When it was taken.
     pub ts: i64,
     /// How long that took.
