@@ -35,7 +35,7 @@ run-tests: ## every test, with a closing count
 	scripts/run-tests
 
 bench: bench-supervision ## measure (release profile, long)
-	$(CARGO) bench --bench turn --features chaos
+	$(CARGO) bench --bench turn
 
 bench-supervision: ## supervision beside tokio, ractor, kameo and, if there is one, Erlang (release profile, long)
 	$(CARGO) bench -p supervision --bench supervision

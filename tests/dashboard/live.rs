@@ -50,6 +50,7 @@ async fn start(home: TempDir, config: &Value, port: Option<u16>, tools: ToolRegi
     std::fs::write(home.path().join("openclaw.json"), config.to_string()).unwrap();
     let mut options = gateway::options(home.path());
     options.args.port = port;
+    options.args.chaos = true;
     options.tools = tools;
     let running = boot::boot(boot::prepare(options).unwrap()).await.unwrap();
     Gateway { running, home }
@@ -254,15 +255,13 @@ async fn a_wrong_token_is_explained_and_a_gateway_that_was_away_is_found_again()
     gateway.stop(PATIENCE).await;
 }
 
-#[cfg(feature = "chaos")]
 #[tokio::test(flavor = "multi_thread")]
 async fn an_actor_that_panics_comes_back_and_shows_where_it_happened() {
-    use supervision::chaos::{Fault, inject};
+    use supervision::chaos::Fault;
     use supervision::tree::Query;
 
     let gateway = start(TempDir::new().unwrap(), &json!({}), None, ToolRegistry::built_in()).await;
     let mut page = signed_in(&gateway).await;
-    // A session of its own name: faults are injected by path, for all gateways of this process.
     page.evaluate("sessionStorage.setItem('openclawd.session', 'agent:main:panics')").await;
     page.navigate("about:blank").await;
     page.navigate(&dashboard(&gateway)).await;
@@ -274,7 +273,7 @@ async fn an_actor_that_panics_comes_back_and_shows_where_it_happened() {
 
     let nodes = gateway.running.tree.snapshot(&Query::default()).nodes;
     let path = nodes.into_iter().find(|node| node.name == "agent:main:panics").unwrap().path.clone();
-    inject(path, Fault::Panic).unwrap();
+    gateway.chaos().inject(path, Fault::Panic).unwrap();
     say(&mut page, "two").await;
     answered(&mut page, "You said: two").await;
     page.wait_for(&format!("document.querySelector('{session} .cell-restarts .number').textContent === '↻ 1'")).await;

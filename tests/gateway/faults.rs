@@ -1,165 +1,16 @@
 //! A part fails while others are at work: it comes back, says what happened, and nobody loses anything.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+mod classes;
+mod field;
+mod supervisors;
 
-use actors::testing::fake_models::FakeModelServer;
 use actors::testing::telegram::FakeTelegram;
-use openclawd::client::Client;
-use serde_json::{Value, json};
+use serde_json::json;
 use supervision::ActorPath;
-use supervision::chaos::{Fault, inject};
-use supervision::tree::NodeState;
+use supervision::chaos::Fault;
 
-use crate::support::gateway::{
-    Gateway, PATIENCE, SCOPES, Talk, line, lines, provider, said, send, text_of, transcript_file,
-};
-use crate::support::witness::Witness;
-
-/// What the fake's slow model says, a word every 50 ms.
-const SLOW: &str = "Grüße von 🦞, one two three four five six";
-/// Streams under way while something fails.
-const STREAMS: usize = 6;
-
-/// Faults are looked up by path in one table per process: where tests share a process, one at a time.
-static TABLE: Mutex<()> = Mutex::new(());
-
-/// A gateway with streams under way.
-struct Field {
-    gateway: Gateway,
-    client: Client,
-    witness: Witness,
-    runs: Vec<String>,
-    _server: FakeModelServer,
-    _alone: MutexGuard<'static, ()>,
-}
-
-impl Field {
-    async fn start() -> Self {
-        Self::start_with(json!({})).await
-    }
-
-    #[expect(clippy::await_holding_lock, reason = "the fault table is one per process: tests that use it take turns")]
-    async fn start_with(channels: Value) -> Self {
-        let alone = TABLE.lock().unwrap_or_else(PoisonError::into_inner);
-        let server = FakeModelServer::start().await.unwrap();
-        let gateway = Gateway::start(json!({
-            "models": {"providers": {"box": provider(&server, &["fault-slow"])}},
-            "agents": {"defaults": {"model": {"primary": "box/fault-slow"}}},
-            "channels": channels,
-        }))
-        .await;
-        let (client, witness) = gateway.talk().await;
-        let mut field = Self { gateway, client, witness, runs: Vec::new(), _server: server, _alone: alone };
-        field.stream().await;
-        field
-    }
-
-    /// Starts a stream in each session, and waits until all are under way.
-    async fn stream(&mut self) {
-        let from = self.runs.len() / STREAMS;
-        for n in 0..STREAMS {
-            let run = format!("run-{n}-{from}");
-            send(&self.client, &key(n), &run, &run).await;
-            self.runs.push(run);
-        }
-        for run in &self.runs[from * STREAMS..] {
-            self.witness.text_from(run).await;
-        }
-    }
-
-    /// Waits until the actor at this path is up again after a fault, and says what happened.
-    async fn back(&self, path: &str, before: u64) {
-        let text = format!("{path} back");
-        let node = self
-            .gateway
-            .tree_until(&text, |gateway| {
-                let node = gateway.node(path)?;
-                (node.incarnation > before && node.state == NodeState::Running).then_some(node)
-            })
-            .await;
-        let exit = node.last_exit.clone().unwrap();
-        assert!(node.restarts >= 1, "{node:?}");
-        assert!(exit.text.contains("injected panic"), "{exit:?}");
-        assert!(exit.location.as_ref().unwrap().contains("chaos.rs:"), "{exit:?}");
-        assert_eq!(exit.incarnation, before);
-    }
-
-    /// Lets the actor at this path panic at its next message; its incarnation.
-    fn strike(&self, path: &str) -> u64 {
-        let before = self.gateway.node(path).unwrap_or_else(|| panic!("no {path}:\n{}", self.gateway.tree_text()));
-        inject(ActorPath::parse(path), Fault::Panic).unwrap();
-        before.incarnation
-    }
-
-    /// Each stream ends once, with all of its text; so does one more in each session.
-    async fn all_complete(mut self) {
-        self.ended_well().await;
-        self.stream().await;
-        self.ended_well().await;
-        self.nothing_lost().await;
-    }
-
-    async fn ended_well(&self) {
-        for (run, end) in self.witness.ends_of(&self.runs).await {
-            assert_eq!(end, (String::from("final"), SLOW.to_owned()), "{run}");
-        }
-    }
-
-    /// On disk each message stands directly before its answer, once.
-    async fn nothing_lost(self) {
-        let Self { gateway, runs, .. } = self;
-        let (report, home) = gateway.stop(PATIENCE).await;
-        assert!(report.stragglers.is_empty(), "{report:?}");
-        for n in 0..STREAMS {
-            let of_key = runs.iter().filter(|run| run.starts_with(&format!("run-{n}-")));
-            let expected: Vec<_> = of_key.flat_map(|run| [line("user", run), line("assistant", SLOW)]).collect();
-            assert_eq!(said(&lines(&transcript_file(home.path(), &key(n)))), expected);
-        }
-    }
-
-    fn only(&self, kind: &str) -> String {
-        let nodes = self.gateway.nodes(kind);
-        assert_eq!(nodes.len(), 1, "{}", self.gateway.tree_text());
-        nodes[0].path.to_string()
-    }
-
-    /// After a fault that took the control plane down with it: a new client, and all runs over.
-    async fn reconnected(&mut self) {
-        self.client.closed().await;
-        (self.client, self.witness) = reconnect(&self.gateway).await;
-        for run in &self.runs {
-            let wait = json!({"runId": run, "timeoutMs": 60_000});
-            let answer = self.client.request("agent.wait", wait).await.unwrap();
-            assert_eq!((&answer["status"], &answer["terminalReply"]["text"]), (&json!("ok"), &json!(SLOW)), "{run}");
-        }
-    }
-
-    /// As [`Field::all_complete`], for one whose client had to come back.
-    async fn all_complete_after_return(mut self) {
-        self.reconnected().await;
-        let before = self.runs.len();
-        self.stream().await;
-        self.witness.ends_of(&self.runs[before..]).await;
-        self.nothing_lost().await;
-    }
-}
-
-fn key(n: usize) -> String {
-    format!("k{n}")
-}
-
-/// A client that tries until it is let in.
-async fn reconnect(gateway: &Gateway) -> (Client, Witness) {
-    let again = async {
-        loop {
-            if let Some(talk) = Talk::try_connect(&gateway.url(), &gateway.token(), SCOPES).await {
-                return talk.witnessed();
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, again).await.unwrap()
-}
+use crate::support::gateway::{PATIENCE, line, lines, said, send, text_of, transcript_file};
+use field::{Field, SLOW, STREAMS, reconnect};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_panics_resumes_its_run() {
@@ -188,7 +39,7 @@ async fn a_run_that_panics_is_tried_again_and_answers_once() {
     let runs = field.gateway.nodes("run");
     assert_eq!(runs.len(), STREAMS);
     let path = runs.iter().find(|node| node.name == "run:run-3-0").unwrap().path.to_string();
-    inject(ActorPath::parse(&path), Fault::Panic).unwrap();
+    field.gateway.chaos().inject(ActorPath::parse(&path), Fault::Panic).unwrap();
     field
         .gateway
         .tree_until("the second attempt", |gateway| {
@@ -212,7 +63,7 @@ async fn a_run_that_always_panics_is_given_up_and_frees_its_session() {
             .tree_until("a run", |gateway| gateway.nodes("run").into_iter().find(|node| node.name == "run:run-1-0"))
             .await;
         let attempt = path.detail.get("attempt").cloned();
-        inject(path.path.clone(), Fault::Panic).unwrap();
+        field.gateway.chaos().inject(path.path.clone(), Fault::Panic).unwrap();
         field
             .gateway
             .tree_until("its end", |gateway| {
@@ -234,7 +85,7 @@ async fn a_connection_that_panics_is_lost_alone() {
     let field = Field::start().await;
     let (client, other) = field.gateway.talk().await;
     let path = format!("root/core/control/connections/conn:{}", client.hello().server.conn_id);
-    inject(ActorPath::parse(&path), Fault::Panic).unwrap();
+    field.gateway.chaos().inject(ActorPath::parse(&path), Fault::Panic).unwrap();
     let pending = client.request("health", json!({})).await;
     assert!(pending.is_err());
     assert_eq!(client.closed().await, None, "cut, not closed");
@@ -315,22 +166,6 @@ async fn a_configuration_that_panics_takes_nothing_with_it_for_good() {
     let before = field.strike(path);
     field.gateway.running.domain.config.reload().await.ok();
     field.back(path, before).await;
-    field.all_complete_after_return().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_reconciler_that_is_killed_starts_again_and_disturbs_nobody() {
-    let field = Field::start().await;
-    let path = "root/core/reconciler";
-    let before = field.gateway.node(path).unwrap().incarnation;
-    inject(ActorPath::parse(path), Fault::Kill).unwrap();
-    field
-        .gateway
-        .tree_until("the reconciler", |gateway| {
-            let node = gateway.node(path)?;
-            (node.incarnation > before && node.state == NodeState::Running).then_some(())
-        })
-        .await;
     field.all_complete_after_return().await;
 }
 

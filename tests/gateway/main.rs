@@ -3,7 +3,6 @@
 #[cfg(test)]
 mod boot;
 #[cfg(test)]
-#[cfg(feature = "chaos")]
 mod faults;
 #[cfg(test)]
 mod replays;

@@ -81,7 +81,7 @@ async fn who_is_at_work_when_the_budget_is_spent_is_named_and_resumed_at_the_nex
         let answer = client.request("agent.wait", json!({"runId": run, "timeoutMs": 60_000})).await.unwrap();
         assert_eq!(answer["terminalReply"]["text"], format!("echo: {run}"), "{answer}");
     }
-    assert_eq!(gateway.node("root/core/reconciler").unwrap().detail["recovered"], "3");
+    assert_eq!(gateway.node("root/core/upkeep/reconciler").unwrap().detail["recovered"], "3");
     let (_, home) = gateway.stop(PATIENCE).await;
     for (n, run) in runs.iter().enumerate() {
         let file = lines(&transcript_file(home.path(), &format!("k{n}")));

@@ -92,7 +92,7 @@ async fn a_refused_token_is_said_in_the_tree_and_others_go_on() {
             (node.state == NodeState::Failed).then_some(node)
         })
         .await;
-    let exit = failed.last_exit.unwrap();
+    let exit = failed.last_exit.clone().unwrap();
     assert_eq!(exit.text, "Telegram refuses the bot token (401)");
     telegram.say(7, "hello");
     telegram.wait_sent(1).await;

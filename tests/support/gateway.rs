@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use actors::testing::fake_models::FakeModelServer;
+use actors::tools::ToolRegistry;
 use openclawd::client::{Client, ClientOptions, DriverTask, Events, PendingAnswer, connect};
 use openclawd::daemon::args::Args;
 use openclawd::daemon::boot::{self, Options, Running};
@@ -44,6 +45,22 @@ impl Gateway {
         std::fs::write(home.path().join("openclaw.json"), config.to_string()).unwrap();
         let running = boot::boot(boot::prepare(options(home.path())).unwrap()).await.unwrap();
         Self { running, home }
+    }
+
+    /// Starts one in which faults can be injected.
+    pub(crate) async fn start_armed(config: Value, tools: ToolRegistry) -> Self {
+        let home = TempDir::new().unwrap();
+        std::fs::write(home.path().join("openclaw.json"), config.to_string()).unwrap();
+        let mut options = options(home.path());
+        options.args.chaos = true;
+        options.tools = tools;
+        let running = boot::boot(boot::prepare(options).unwrap()).await.unwrap();
+        Self { running, home }
+    }
+
+    /// The way to inject faults into an armed one.
+    pub(crate) fn chaos(&self) -> supervision::chaos::ChaosPort {
+        self.running.tree.chaos().unwrap()
     }
 
     /// Where clients connect to.
