@@ -300,7 +300,7 @@ impl Global {
         let noted = record.clone();
         let options = DirectoryOptions { crash_backoff: None, ..DirectoryOptions::default() };
         let directory = Directory::new(options, &slot, move |key: &&'static str, slot| {
-            Probe::new(key, &noted).in_slot(slot).spec().restart(Restart::Transient)
+            Probe::new(key, &noted).in_slot(slot).spec()
         });
         directory.ensure(&"server").await.unwrap();
         Self { root, tree, sup: slot.handle(), directory, record }
