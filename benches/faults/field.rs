@@ -170,9 +170,9 @@ impl Field {
 
     fn find(&self, kind: &str, with: &str) -> Option<NodeView> {
         let nodes = self.running.tree.snapshot(&Query::default()).nodes;
-        nodes.into_iter().find(|node| {
-            node.kind == kind && node.path.as_str().contains(with) && node.state == NodeState::Running
-        })
+        nodes
+            .into_iter()
+            .find(|node| node.kind == kind && node.path.as_str().contains(with) && node.state == NodeState::Running)
     }
 
     /// All sessions are asked; when they stream, the fault strikes, if there is one.

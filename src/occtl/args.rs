@@ -357,7 +357,8 @@ pub(crate) struct Storm {
 /// A time as people write it: `500ms`, `30s`, `2m`.
 fn time(text: &str) -> Result<Duration, String> {
     let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
-    let number: u64 = text[..text.len() - unit.len()].parse().map_err(|_| format!("{text:?} does not begin with a number"))?;
+    let number: u64 =
+        text[..text.len() - unit.len()].parse().map_err(|_| format!("{text:?} does not begin with a number"))?;
     match unit {
         "ms" => Ok(Duration::from_millis(number)),
         "s" | "" => Ok(Duration::from_secs(number)),

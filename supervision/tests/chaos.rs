@@ -174,7 +174,10 @@ async fn trees_of_one_process_share_no_faults_and_an_unarmed_one_takes_none() {
     let spec = SupervisorSpec { children: vec![plain.spec()], ..SupervisorSpec::default() };
     let third = Supervisor::start_root(spec, unarmed.clone()).await.unwrap();
     assert!(unarmed.chaos().is_none());
-    assert_eq!(unarmed.arm_chaos().strike("root/plain", Fault::Kill), Err(InjectError::NotRunning("root/plain".into())));
+    assert_eq!(
+        unarmed.arm_chaos().strike("root/plain", Fault::Kill),
+        Err(InjectError::NotRunning("root/plain".into()))
+    );
     assert_eq!(unarmed.arm_chaos().actors(), 0, "armed too late to know anybody");
     for root in [root, other_root, third] {
         root.shutdown(Duration::from_secs(5)).await;

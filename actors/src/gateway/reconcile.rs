@@ -21,7 +21,8 @@ const OWN_RETURN: Duration = Duration::from_millis(250);
 /// The spec of the task.
 #[must_use]
 pub(super) fn child_spec(domain: Domain) -> ChildSpec {
-    ChildSpec::task("reconciler", "reconciler", move |ctx: TaskCtx| run(domain.clone(), ctx)).handler_limit(crate::HANDLER_LIMIT)
+    ChildSpec::task("reconciler", "reconciler", move |ctx: TaskCtx| run(domain.clone(), ctx))
+        .handler_limit(crate::HANDLER_LIMIT)
 }
 
 async fn run(domain: Domain, ctx: TaskCtx) -> Result<(), BoxError> {

@@ -46,14 +46,7 @@ fn inject(call: Call) -> Handled {
         };
         injected.map_err(|error| refused(&error))?;
         let (path, fault) = (params.path, params.fault);
-        Ok(Answer::One(json!(InjectResult {
-            ok: true,
-            path,
-            fault,
-            ts,
-            id: node.id,
-            incarnation: node.incarnation
-        })))
+        Ok(Answer::One(json!(InjectResult { ok: true, path, fault, ts, id: node.id, incarnation: node.incarnation })))
     }
     .boxed()
 }

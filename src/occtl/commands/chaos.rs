@@ -120,7 +120,9 @@ impl Outcome {
 
     fn to_json(&self, injected: &Value) -> Value {
         match self {
-            Self::Back { node, took_ms } => json!({ "injected": injected, "back": true, "tookMs": took_ms, "node": node }),
+            Self::Back { node, took_ms } => {
+                json!({ "injected": injected, "back": true, "tookMs": took_ms, "node": node })
+            }
             Self::Gone => json!({ "injected": injected, "back": false }),
         }
     }

@@ -152,10 +152,10 @@ async fn is_contained(place: Place, payload: Payload, ending: Ending) -> Result<
         }
         (Mine { place, payload }, ())
     });
-    let spec = spec.mailbox(Mailbox::reject(ROOM)).counts(false).backoff(supervision::BackoffPolicy {
-        initial: Duration::ZERO,
-        ..Default::default()
-    });
+    let spec = spec
+        .mailbox(Mailbox::reject(ROOM))
+        .counts(false)
+        .backoff(supervision::BackoffPolicy { initial: Duration::ZERO, ..Default::default() });
     let spec = if ending == Ending::Kill { spec.shutdown(Shutdown::Brutal) } else { spec };
     let sibling = ChildSpec::task("sibling", "task", |_| std::future::pending());
     let rules = SupervisorSpec {
@@ -209,13 +209,8 @@ fn p17_a_panic_anywhere_kills_no_supervisor_and_leaks_no_room() {
         Place::Task,
         Place::ChildExited,
     ]);
-    let payload = proptest::sample::select(vec![
-        Payload::Text,
-        Payload::Owned,
-        Payload::Number,
-        Payload::Boxed,
-        Payload::Bomb,
-    ]);
+    let payload =
+        proptest::sample::select(vec![Payload::Text, Payload::Owned, Payload::Number, Payload::Boxed, Payload::Bomb]);
     let ending = proptest::sample::select(vec![Ending::Error, Ending::Stop, Ending::Kill]);
     holds(150, (place, payload, ending), |(place, payload, ending)| {
         on_stage(|| async move { is_contained(place, payload, ending).await })

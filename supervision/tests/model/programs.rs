@@ -74,7 +74,13 @@ async fn step(stage: &Stage, program: &Program, step: &Step, answers: &Answers, 
     settle().await;
 }
 
-fn compare(number: usize, what: &Step, stage: &Stage, program: &Program, naive: &mut Naive) -> Result<(), TestCaseError> {
+fn compare(
+    number: usize,
+    what: &Step,
+    stage: &Stage,
+    program: &Program,
+    naive: &mut Naive,
+) -> Result<(), TestCaseError> {
     let mut lines = stage.book.lines();
     if program.sort != Sort::Fixed {
         // Independent children end in whatever order they like.

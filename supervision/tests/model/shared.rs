@@ -6,5 +6,7 @@ pub(crate) mod seeds;
 
 /// The crate under test, under the name both users of this folder know it by.
 pub(crate) mod api {
-    pub(crate) use supervision::{AutoShutdown, BackoffPolicy, Budget, Exhausted, Jitter, ResetRule, Restart, Strategy};
+    pub(crate) use supervision::{
+        AutoShutdown, BackoffPolicy, Budget, Exhausted, Jitter, ResetRule, Restart, Strategy,
+    };
 }

@@ -97,9 +97,7 @@ impl Stage {
             intensity: Intensity { max_restarts: program.max_restarts, period: PERIOD },
             auto_shutdown: program.auto_shutdown,
             starts: StartMode::Ordered,
-            children: children
-                .map(|(name, plan)| self.book.spec(name, &plan.under(program.auto_shutdown)))
-                .collect(),
+            children: children.map(|(name, plan)| self.book.spec(name, &plan.under(program.auto_shutdown))).collect(),
         }
     }
 

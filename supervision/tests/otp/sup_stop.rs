@@ -81,7 +81,7 @@ async fn sup_stop_timeout_dynamic() {
         assert_eq!((exit.class, exit.handling), (ExitClass::Killed, Handling::Stopped));
     }
     assert_eq!(exits(&dynamic.tree, &["root/dynamic/prompt", "root/dynamic"]), [ExitClass::Shutdown; 2]);
-    assert_eq!(dynamic.root.shutdown(LONG).await.stragglers.len(), 10);
+    assert!(dynamic.root.shutdown(LONG).await.stragglers.is_empty(), "they were killed before this shutdown");
 }
 
 #[tokio::test(start_paused = true)]

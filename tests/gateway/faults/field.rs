@@ -8,9 +8,7 @@ use supervision::ActorPath;
 use supervision::chaos::Fault;
 use supervision::tree::{Action, NodeState};
 
-use crate::support::gateway::{
-    Gateway, PATIENCE, SCOPES, Talk, line, lines, provider, said, send, transcript_file,
-};
+use crate::support::gateway::{Gateway, PATIENCE, SCOPES, Talk, line, lines, provider, said, send, transcript_file};
 use crate::support::witness::Witness;
 
 /// What the fake's slow model says, a word every 50 ms.
@@ -245,4 +243,3 @@ pub(super) async fn reconnect(gateway: &Gateway) -> (Client, Witness) {
     };
     tokio::time::timeout(PATIENCE, again).await.unwrap()
 }
-

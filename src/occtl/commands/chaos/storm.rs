@@ -26,7 +26,15 @@ pub(super) async fn run(context: &Context, gateway: Gateway, args: &Storm) -> Re
     if !(args.rate > 0.0 && args.rate <= 1000.0) {
         return Err(Failure::Usage(String::from("--rate takes a number above 0, up to 1000")));
     }
-    let mut storm = Raging { gateway, under: args.under.clone(), struck: BTreeMap::new(), missed: 0, held: 0, reopened: 0, recent: HashMap::new() };
+    let mut storm = Raging {
+        gateway,
+        under: args.under.clone(),
+        struck: BTreeMap::new(),
+        missed: 0,
+        held: 0,
+        reopened: 0,
+        recent: HashMap::new(),
+    };
     let before = storm.running().await?;
     if before.is_empty() {
         return Err(Failure::Failed(format!("no node at {}", args.under.as_deref().unwrap_or("root"))));
