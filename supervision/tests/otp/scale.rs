@@ -11,10 +11,10 @@ use supervision::{ActorId, TemplateHandle, TemplateSlot};
 
 use crate::support::*;
 
-const FEW: usize = 400;
-const TIMES: usize = 20;
+const FEW: usize = 200;
+const TIMES: usize = 10;
 /// A price that depends on nothing else would be 1; caches and allocators make it more.
-const MOST: f64 = 2.0;
+const MOST: f64 = 2.5;
 /// A disturbance does not come this often in a row.
 const TRIES: usize = 4;
 
