@@ -6,8 +6,9 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test that cannot go on fails at the spot")]
 
+mod elsewhere;
+mod log;
 mod support;
-mod support2;
 
 mod child_adm;
 mod child_specs;

@@ -10,8 +10,8 @@ use supervision::tree::{NodeState, Query};
 use supervision::{ActorId, AdminError, CallError, DirectoryError, NotLinked, TemplateSlot};
 use tokio::time::Instant;
 
+use crate::elsewhere::*;
 use crate::support::*;
-use crate::support2::*;
 
 const STRATEGIES: [Strategy; 3] = [Strategy::OneForOne, Strategy::OneForAll, Strategy::RestForOne];
 
@@ -421,13 +421,9 @@ async fn already_started_outside_supervisor() {
         }
     });
     let refused = root.start_child(spec.clone().restart(Restart::Transient)).await.unwrap_err();
-    match &refused {
-        AdminError::StartFailed(ExitReason::InitFailed(reason)) => match reason.as_ref() {
-            ExitReason::Error(error) => assert!(error.is::<Taken>(), "{error}"),
-            other => panic!("{other}"),
-        },
-        other => panic!("{other:?}"),
-    }
+    let AdminError::StartFailed(ExitReason::InitFailed(reason)) = &refused else { panic!("{refused:?}") };
+    let ExitReason::Error(error) = reason.as_ref() else { panic!("{reason}") };
+    assert!(error.is::<Taken>(), "{error}");
     assert_eq!(counts(&root).await, [0, 0, 0, 0]);
     assert_eq!(elsewhere.incarnation().await, 1);
 

@@ -8,7 +8,6 @@ use supervision::tree::NodeState;
 use supervision::{AdminError, BackoffError, ReconfigureOptions, SpecError};
 
 use crate::support::*;
-use crate::support2::*;
 
 /// Takes specs and rules over, and starts and stops nobody.
 async fn take_over(root: &SupervisorHandle, spec: SupervisorSpec) -> Result<(), AdminError> {

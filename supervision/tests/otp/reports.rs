@@ -8,8 +8,8 @@ use supervision::tree::ExitRecord;
 use supervision::{AdminError, ExitClass, Handling, StartError};
 use tracing::Level;
 
+use crate::log::*;
 use crate::support::*;
-use crate::support2::*;
 
 /// Longest text kept of a reason.
 const MAX_TEXT: usize = 512;
@@ -130,7 +130,13 @@ async fn format_log_1() {
         let expected = match class {
             ExitClass::Fatal => Handling::Failed,
             ExitClass::Shutdown => Handling::Ended,
-            _ => Handling::Restart,
+            ExitClass::Normal
+            | ExitClass::Error
+            | ExitClass::Panic
+            | ExitClass::Killed
+            | ExitClass::Cancelled
+            | ExitClass::InitFailed
+            | ExitClass::InitTimeout => Handling::Restart,
         };
         assert_eq!(record.handling, expected);
 

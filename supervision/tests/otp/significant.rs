@@ -6,7 +6,6 @@ use supervision::tree::NodeState;
 use supervision::{AdminError, AutoShutdown, ExitClass, ReconfigureOptions, SpecError};
 
 use crate::support::*;
-use crate::support2::*;
 
 const MODES: [AutoShutdown; 3] = [AutoShutdown::Never, AutoShutdown::AnySignificant, AutoShutdown::AllSignificant];
 const STRATEGIES: [Strategy; 3] = [Strategy::OneForOne, Strategy::OneForAll, Strategy::RestForOne];

@@ -88,6 +88,9 @@ async fn sup_start_map_simple() {
     simple.root.shutdown(LONG).await;
 }
 
+/// Whether it is refused for the right reason.
+type Expected = fn(&SpecError) -> bool;
+
 /// A spec is made by naming an id, a kind, a slot and a start: none of them can be left out, and a flag that does not
 /// exist has no method to be set with. What remains are combinations that make no sense.
 #[tokio::test(start_paused = true)]
@@ -104,7 +107,7 @@ async fn sup_start_map_faulty_specs() {
         window: None,
         on_exhausted: Exhausted::GiveUp,
     };
-    let faulty: Vec<(ChildSpec, fn(&SpecError) -> bool)> = vec![
+    let faulty: [(ChildSpec, Expected); 5] = [
         (spec(""), |error| *error == SpecError::EmptyId),
         (spec("x").significant(true), |error| matches!(error, SpecError::SignificantPermanent(_))),
         (spec("x").mailbox(Mailbox::reject(0)), |error| matches!(error, SpecError::ZeroMailbox(_))),

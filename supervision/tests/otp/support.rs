@@ -12,6 +12,14 @@ use supervision::{ExitClass, StartInfo, TemplateHandle, TemplateSlot};
 /// More than any test needs.
 pub(crate) const LONG: Duration = Duration::from_secs(3600);
 
+/// Long enough for anything that is still going to happen, short beside the hour of [`rules`].
+pub(crate) const QUIET: Duration = Duration::from_secs(300);
+
+/// Lets time pass, so that whatever is still to come comes. For paused time only.
+pub(crate) async fn settled() {
+    tokio::time::sleep(QUIET).await;
+}
+
 /// How a start goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Birth {

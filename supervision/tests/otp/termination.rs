@@ -5,8 +5,9 @@ use supervision::testing::Recorder;
 use supervision::tree::NodeState;
 use supervision::{ActorId, ChildInfo, ExitClass, Handling, NotLinked, StartError};
 
+use crate::elsewhere::*;
+use crate::log::*;
 use crate::support::*;
-use crate::support2::*;
 
 const CHILD: &str = "root/child";
 

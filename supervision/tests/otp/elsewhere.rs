@@ -1,7 +1,5 @@
-//! More of what the cases share: children whose tasks can be aborted, and a look at what is logged.
+//! Children that run on runtimes of their own, and children that belong to somebody else.
 
-use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,19 +7,8 @@ use supervision::Incarnation;
 use supervision::prelude::*;
 use supervision::testing::Recorder;
 use tokio::runtime::Runtime;
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
 
-use crate::support::{Order, Probe};
-
-/// Long enough for anything that is still going to happen, short beside the hour of [`crate::support::rules`].
-pub(crate) const QUIET: Duration = Duration::from_secs(300);
-
-/// Lets time pass, so that whatever is still to come comes. For paused time only.
-pub(crate) async fn settled() {
-    tokio::time::sleep(QUIET).await;
-}
+use crate::support::Probe;
 
 /// A probe whose incarnations run on runtimes of their own, and can be aborted with them.
 #[derive(Clone)]
@@ -93,78 +80,4 @@ pub(crate) async fn lend(owner: &SupervisorHandle, probe: &Probe) -> Arc<Mutex<O
     let lender = lender.init_timeout(Duration::MAX);
     tokio::spawn(async move { owner.start_child(lender).await });
     Arc::new(Mutex::new(take.recv().await))
-}
-
-/// One line of the log.
-#[derive(Clone, Debug)]
-pub(crate) struct Line {
-    pub(crate) level: Level,
-    pub(crate) fields: BTreeMap<&'static str, String>,
-}
-
-impl Line {
-    pub(crate) fn field(&self, name: &str) -> &str {
-        self.fields.get(name).map_or("", String::as_str)
-    }
-
-    /// How many bytes it says in all.
-    pub(crate) fn len(&self) -> usize {
-        self.fields.values().map(String::len).sum()
-    }
-}
-
-impl Visit for Line {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.fields.insert(field.name(), value.to_owned());
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.fields.insert(field.name(), format!("{value:?}"));
-    }
-}
-
-/// Keeps what supervisors log on this thread while the guard lives.
-#[derive(Clone, Default)]
-pub(crate) struct Log(Arc<Mutex<Vec<Line>>>);
-
-impl Log {
-    pub(crate) fn listen(&self) -> tracing::subscriber::DefaultGuard {
-        tracing::subscriber::set_default(Ear(self.clone()))
-    }
-
-    /// What was said of one path.
-    pub(crate) fn of(&self, path: &str) -> Vec<Line> {
-        self.lines().into_iter().filter(|line| line.field("path") == path).collect()
-    }
-
-    pub(crate) fn lines(&self) -> Vec<Line> {
-        self.0.lock().unwrap().clone()
-    }
-}
-
-/// Hears the events of target `supervision`.
-struct Ear(Log);
-
-impl Subscriber for Ear {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == "supervision" && metadata.is_event()
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        let mut line = Line { level: *event.metadata().level(), fields: BTreeMap::new() };
-        event.record(&mut line);
-        self.0.0.lock().unwrap().push(line);
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
 }
