@@ -58,8 +58,8 @@ impl<M> fmt::Debug for CastError<M> {
 
 /// What somebody who owns a slot wants to know of it.
 pub(crate) trait SlotHooks<M>: Send + Sync {
-    /// No incarnation opened this message.
-    fn undelivered(&self, message: M);
+    /// No incarnation opened this message; the one that had it is `from`.
+    fn undelivered(&self, message: M, from: ActorId);
     /// An incarnation is live.
     fn published(&self);
     /// The live incarnation ended.
@@ -202,9 +202,9 @@ impl<M: Send + 'static> SlotInner<M> {
         drop(self.hooks.set(hooks));
     }
 
-    pub(crate) fn undelivered(&self, message: M) {
+    pub(crate) fn undelivered(&self, message: M, from: ActorId) {
         if let Some(hooks) = self.hooks.get() {
-            hooks.undelivered(message);
+            hooks.undelivered(message, from);
         }
     }
 }

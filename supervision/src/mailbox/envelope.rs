@@ -107,10 +107,25 @@ impl<M: Send + 'static> Env<M> {
 impl<M: Send + 'static> Drop for Env<M> {
     fn drop(&mut self) {
         let Some(inbox) = self.inbox.take() else { return };
-        inbox.admission.leave(self.permit);
-        let Some(message) = self.message.take() else { return };
-        if let Some(home) = self.returns.then(|| inbox.home.upgrade()).flatten() {
-            home.undelivered(message);
+        // Last, and whatever happens: as long as it counts, whoever owns the address knows that it may come back.
+        let leave = Leave { inbox: &inbox, permit: self.permit };
+        if let Some(message) = self.message.take()
+            && let Some(home) = self.returns.then(|| inbox.home.upgrade()).flatten()
+        {
+            home.undelivered(message, inbox.owner);
         }
+        drop(leave);
+    }
+}
+
+/// Tells the inbox when dropped that a message has left.
+struct Leave<'a, M: Send + 'static> {
+    inbox: &'a Inbox<M>,
+    permit: bool,
+}
+
+impl<M: Send + 'static> Drop for Leave<'_, M> {
+    fn drop(&mut self) {
+        self.inbox.admission.leave(self.permit);
     }
 }

@@ -7,6 +7,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock, Weak};
 
+use ractor::ActorId;
 use tokio::time::Instant;
 
 use crate::address::SlotInner;
@@ -23,6 +24,8 @@ pub(crate) struct Inbox<M: Send + 'static> {
     pub(crate) meter: Arc<Meter>,
     /// Where messages go that nobody opened.
     pub(crate) home: Weak<SlotInner<M>>,
+    /// The incarnation.
+    pub(crate) owner: ActorId,
     /// Tick of the message in hand; 0 = idle.
     pub(crate) busy_since: AtomicU64,
     /// Tick of the oldest waiting message, or of one before it.
@@ -30,11 +33,12 @@ pub(crate) struct Inbox<M: Send + 'static> {
 }
 
 impl<M: Send + 'static> Inbox<M> {
-    pub(crate) fn new(mailbox: Mailbox, meter: Arc<Meter>, home: Weak<SlotInner<M>>) -> Arc<Self> {
+    pub(crate) fn new(mailbox: Mailbox, meter: Arc<Meter>, home: Weak<SlotInner<M>>, owner: ActorId) -> Arc<Self> {
         let inbox = Arc::new(Self {
             admission: Admission::new(mailbox),
             meter,
             home,
+            owner,
             busy_since: AtomicU64::new(0),
             oldest: AtomicU64::new(0),
         });

@@ -3,6 +3,7 @@
 
 use std::hash::Hash;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use tokio::sync::{SemaphorePermit, oneshot};
 use tokio::time::Instant;
@@ -16,6 +17,10 @@ use crate::registry::{DirectoryError, DirectoryParent};
 use crate::scope::spawn;
 use crate::supervisor::{AdminError, SupervisorHandle};
 use crate::telemetry::event::TelemetryEvent;
+
+/// Pauses between two questions whether a supervisor has heard of an actor's end.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The gate of an entry, held. Nothing is kept of a key whose actor did not come up.
 struct Visit<'a, K: Hash + Eq + Clone + Send + Sync + 'static, M: Send + 'static> {
@@ -65,10 +70,11 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static, M: Send + 'static> DirectoryI
             if let Some(until) = entry.ledger.blocked_until(now) {
                 return Err(DirectoryError::BackingOff(until - now));
             }
-            self.start(key, entry).await?;
+            self.start_or_wait(key, entry).await?;
         }
         let Some(live) = entry.slot.0.live().filter(|live| !live.is_ending()) else { return Ok(None) };
-        let delivered = entry.ledger.deliver_backlog(|message| live.redeliver(message));
+        let number = live.cell.get_id().pid();
+        let delivered = entry.ledger.deliver_backlog(number, |message| live.redeliver(message));
         Ok(delivered.then_some(live))
     }
 
@@ -77,7 +83,7 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static, M: Send + 'static> DirectoryI
         let wait = async {
             loop {
                 let changed = entry.slot.0.published.notified();
-                let Some(live) = entry.slot.0.live().filter(|live| live.is_ending()) else { return };
+                let Some(live) = entry.ending() else { return };
                 drop(live.cell.wait(None).await);
                 match entry.slot.0.live() {
                     Some(still) if still.cell.get_id() == live.cell.get_id() => {}
@@ -89,7 +95,26 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static, M: Send + 'static> DirectoryI
         tokio::time::timeout(self.options.patience, wait).await.map_err(|_| DirectoryError::Stuck)
     }
 
-    async fn start(&self, key: &K, entry: &Arc<Entry<M>>) -> Result<(), DirectoryError> {
+    async fn start_or_wait(&self, key: &K, entry: &Arc<Entry<M>>) -> Result<(), DirectoryError> {
+        let up = entry.slot.address();
+        let patient_until = Instant::now() + self.options.patience;
+        let mut pause = FIRST_PAUSE;
+        while !self.start(key, entry).await? {
+            // Its supervisor either brings it back or has not heard of its end yet; in that case nothing will come up
+            // by itself.
+            if tokio::time::timeout(pause, up.wait_live()).await.is_ok() {
+                return Ok(());
+            }
+            if Instant::now() >= patient_until {
+                return Err(DirectoryError::Stuck);
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+        Ok(())
+    }
+
+    /// False if its supervisor has the actor still, or already.
+    async fn start(&self, key: &K, entry: &Arc<Entry<M>>) -> Result<bool, DirectoryError> {
         let parent = match &self.parent {
             DirectoryParent::Supervisor(handle) => handle.clone(),
             DirectoryParent::Partition(slot) => {
@@ -115,14 +140,10 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static, M: Send + 'static> DirectoryI
                 if let Some(live) = entry.slot.0.live() {
                     live.core.node.tell(TelemetryEvent::Activated);
                 }
-                Ok(())
+                Ok(true)
             }
             Ok(Asked::Ignored) => Err(DirectoryError::Ignored),
-            Ok(Asked::Awaited) => {
-                let up = entry.slot.address();
-                let wait = tokio::time::timeout(self.options.patience, up.wait_live()).await;
-                wait.map_err(|_| DirectoryError::Stuck)
-            }
+            Ok(Asked::Awaited) => Ok(false),
             Err(error) => Err(DirectoryError::Start(error)),
         }
     }
@@ -172,7 +193,7 @@ enum Asked {
     Started,
     /// It said that it is not needed.
     Ignored,
-    /// Its supervisor is bringing it up, or down, by itself.
+    /// Its supervisor has it: it is being brought back, or has ended unheard.
     Awaited,
 }
 

@@ -2,14 +2,16 @@
 
 use std::hash::Hash;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
+use ractor::ActorId;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::address::{Live, Slot, SlotHooks};
 use crate::child_spec::Restart;
 use crate::exit::ExitReason;
+use crate::mailbox::inbox::Inbox;
 use crate::registry::directory::DirectoryInner;
 use crate::registry::ledger::{Ending, Ledger};
 
@@ -19,6 +21,8 @@ pub(super) struct Entry<M: Send + 'static> {
     /// Held by whoever starts the actor, so that there is one start at a time.
     pub(super) gate: Semaphore,
     pub(super) ledger: Ledger<M>,
+    /// The mailbox of the last incarnation: what is still in it may come back.
+    last: Mutex<Weak<Inbox<M>>>,
     /// When its supervisor starts it again by itself.
     restart: OnceLock<Restart>,
     last_used: AtomicU64,
@@ -36,6 +40,7 @@ impl<M: Send + 'static> Entry<M> {
             slot: Slot::new(),
             gate: Semaphore::new(1),
             ledger: Ledger::new(),
+            last: Mutex::new(Weak::new()),
             restart: OnceLock::new(),
             last_used: AtomicU64::new(0),
             place: AtomicUsize::new(usize::MAX),
@@ -48,6 +53,12 @@ impl<M: Send + 'static> Entry<M> {
     pub(super) fn ready(&self) -> Option<Arc<Live<M>>> {
         let live = self.slot.0.live().filter(|live| !live.is_ending())?;
         (!self.ledger.is_recovering()).then_some(live)
+    }
+
+    /// The entry's incarnation, if it accepts nothing any more. One that left messages unopened may not know it yet,
+    /// and would take them in a second time, behind those it still has.
+    pub(super) fn ending(&self) -> Option<Arc<Live<M>>> {
+        self.slot.0.live().filter(|live| live.is_ending() || self.ledger.was_left_by(live.cell.get_id().pid()))
     }
 
     /// The entry's incarnation, if it has nothing to do.
@@ -66,7 +77,12 @@ impl<M: Send + 'static> Entry<M> {
     /// Marks the entry as forgotten if nothing is known of the key. The gate must be held.
     pub(super) fn retire(&self, now: Instant) -> bool {
         let starting = self.reserved.load(Ordering::Acquire) > 0;
-        !starting && self.slot.0.live().is_none() && self.ledger.retire(now)
+        !starting && self.slot.0.live().is_none() && !self.may_get_back() && self.ledger.retire(now)
+    }
+
+    fn may_get_back(&self) -> bool {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+        last.is_some_and(|inbox| inbox.admission.messages() > 0)
     }
 
     /// All incarnations of a key are of one restart type. True the first time.
@@ -139,13 +155,13 @@ pub(super) struct EntryHooks<K, M: Send + 'static> {
 }
 
 impl<K: Hash + Eq + Clone + Send + Sync + 'static, M: Send + 'static> SlotHooks<M> for EntryHooks<K, M> {
-    fn undelivered(&self, message: M) {
-        let (Some(entry), Some(directory)) = (self.entry.upgrade(), self.directory.upgrade()) else { return };
-        let mut entry = entry;
-        let mut kept = entry.ledger.keep(message);
+    fn undelivered(&self, message: M, from: ActorId) {
+        let Some(directory) = self.directory.upgrade() else { return };
+        let mut entry = self.entry.upgrade().unwrap_or_else(|| directory.entry(&self.key));
+        let mut kept = entry.ledger.keep(message, from.pid());
         while let Err(message) = kept {
             entry = directory.entry(&self.key);
-            kept = entry.ledger.keep(message);
+            kept = entry.ledger.keep(message, from.pid());
         }
         directory.revive(&self.key, &entry);
     }
@@ -160,6 +176,9 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static, M: Send + 'static> SlotHooks<
     fn exited(&self, reason: &ExitReason) {
         let (Some(entry), Some(directory)) = (self.entry.upgrade(), self.directory.upgrade()) else { return };
         directory.roster.leave(&entry);
+        if let Some(live) = entry.slot.0.live() {
+            *entry.last.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&live.inbox);
+        }
         let options = &directory.options;
         let ending = Ending {
             clean: reason.is_clean(),

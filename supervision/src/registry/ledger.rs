@@ -12,10 +12,14 @@ use crate::sync::{Mutex, MutexGuard, PoisonError};
 pub(super) struct Ledger<M>(Mutex<State<M>>);
 
 struct State<M> {
-    /// Messages an incarnation took in but never opened.
+    /// Messages the last incarnation took in but never opened.
     backlog: VecDeque<M>,
+    /// Behind those: what was left before and has not been handed to it.
+    undealt: VecDeque<M>,
     /// Until the backlog is delivered, new messages wait behind it.
     recovering: bool,
+    /// The last incarnation that left one; later ones have greater numbers.
+    left_by: Option<u64>,
     /// A task sees to the backlog.
     reviving: bool,
     /// Its supervisor will start it again by itself, in the same slot.
@@ -43,7 +47,9 @@ impl<M> Ledger<M> {
     pub(super) fn new() -> Self {
         Self(Mutex::new(State {
             backlog: VecDeque::new(),
+            undealt: VecDeque::new(),
             recovering: false,
+            left_by: None,
             reviving: false,
             owed: false,
             removed: false,
@@ -70,15 +76,22 @@ impl<M> Ledger<M> {
         self.lock().blocked_until.filter(|until| *until > now)
     }
 
-    /// Keeps a message nobody opened for the next incarnation. It comes back if the key was forgotten meanwhile.
-    pub(super) fn keep(&self, message: M) -> Result<(), M> {
+    /// Keeps a message that incarnation `from` did not open for the next one. It comes back if the key was forgotten
+    /// meanwhile.
+    pub(super) fn keep(&self, message: M, from: u64) -> Result<(), M> {
         let mut state = self.lock();
         if state.removed {
             return Err(message);
         }
         state.backlog.push_back(message);
         state.recovering = true;
+        state.left_by = state.left_by.max(Some(from));
         Ok(())
+    }
+
+    /// True if that incarnation has left messages unopened: it is over, whatever it says.
+    pub(super) fn was_left_by(&self, incarnation: u64) -> bool {
+        self.lock().left_by == Some(incarnation)
     }
 
     /// An incarnation is there.
@@ -119,12 +132,19 @@ impl<M> Ledger<M> {
         true
     }
 
-    /// Hands the backlog to a new incarnation, in order, before anybody else's messages. False if it died of it.
-    pub(super) fn deliver_backlog(&self, mut deliver: impl FnMut(M) -> Result<(), M>) -> bool {
+    /// Hands the backlog to incarnation `to`, in order, before anybody else's messages. False if it died of it.
+    pub(super) fn deliver_backlog(&self, to: u64, mut deliver: impl FnMut(M) -> Result<(), M>) -> bool {
         loop {
             let message = {
                 let mut state = self.lock();
-                match state.backlog.pop_front() {
+                // What it gives back while it is dying is older than what it has not been given.
+                if state.left_by == Some(to) {
+                    return false;
+                }
+                while let Some(message) = state.backlog.pop_back() {
+                    state.undealt.push_front(message);
+                }
+                match state.undealt.pop_front() {
                     Some(message) => message,
                     None => {
                         state.recovering = false;
@@ -133,7 +153,7 @@ impl<M> Ledger<M> {
                 }
             };
             if let Err(message) = deliver(message) {
-                self.lock().backlog.push_front(message);
+                self.lock().undealt.push_front(message);
                 return false;
             }
         }
@@ -143,7 +163,8 @@ impl<M> Ledger<M> {
     pub(super) fn abandon_backlog(&self) -> Vec<M> {
         let mut state = self.lock();
         state.recovering = false;
-        state.backlog.drain(..).collect()
+        let backlog = std::mem::take(&mut state.backlog);
+        backlog.into_iter().chain(std::mem::take(&mut state.undealt)).collect()
     }
 
     /// For the one task that sees to the backlog. False if there is such a task already.

@@ -16,15 +16,14 @@ use crate::child_spec::{ChildKind, ChildSpec, StartCtx, StartFn};
 use crate::context::{Core, Ctx};
 use crate::exit::{BoxError, ExitReason};
 use crate::incarnation::{Incarnation, NotLinked, NotUp};
-use crate::mailbox::envelope::{Opened, Wire};
+use crate::mailbox::envelope::{Env, Opened, Wire};
 use crate::mailbox::inbox::Inbox;
 use crate::panics::{Frame, catch, catch_callback, guard, guard_callback};
 use crate::path::ChildId;
 use crate::scope::Scope;
 use crate::shell::nursery::Nursery;
-use crate::shell::pulse::{Beat, Pulse};
+use crate::shell::pulse::Pulse;
 use crate::shell::seat::ErasedSlot;
-use crate::trace::TraceId;
 
 /// How long the end of an actor waits for its cancelled tasks and killed children.
 pub(super) const TIDY: Duration = Duration::from_secs(1);
@@ -150,7 +149,7 @@ pub(crate) struct Seat<A: Actor> {
 
 /// What a turn of an actor is about.
 enum Job<M: Send + 'static> {
-    Message(M, Option<TraceId>, Beat<M>),
+    Message(Env<M>),
     Child(Box<ChildExit>),
     Crash(BoxError),
     /// A fault on purpose may wait.
@@ -210,7 +209,7 @@ impl<A: Actor> Bond<A> {
             child_exit: Arc::new(move |exit| drop(exits_to.send_message(Wire::<A::Message>::Child(exit)))),
         });
         drop(core.desk.core.set(Arc::downgrade(&core)));
-        let inbox = Inbox::new(seating.mailbox, Arc::clone(&core.meter), Arc::downgrade(&slot));
+        let inbox = Inbox::new(seating.mailbox, Arc::clone(&core.meter), Arc::downgrade(&slot), cell.get_id());
         let live = Arc::new(Live::new(cell, inbox, Arc::clone(&core)));
         slot.publish(Arc::clone(&live));
         let address = Slot(slot).address();
@@ -219,18 +218,6 @@ impl<A: Actor> Bond<A> {
 }
 
 impl<A: Actor> Supervised<A> {
-    fn open(wire: Wire<A::Message>, seat: &mut Seat<A>) -> Option<Job<A::Message>> {
-        match wire {
-            Wire::User(env) => env.open().map(|opened| {
-                let Opened { message, trace, stub } = opened;
-                Job::Message(message, trace, seat.pulse.beat(stub))
-            }),
-            Wire::Child(exit) => Some(Job::Child(Box::new(exit))),
-            Wire::Crash(error) => Some(Job::Crash(error)),
-            Wire::Nudge => Some(Job::Nudge),
-        }
-    }
-
     /// Ends an incarnation that failed: nothing of it is left when its supervisor learns of it.
     async fn fail(seat: &mut Seat<A>, error: BoxError) -> BoxError {
         let core = Arc::clone(&seat.bond.ctx.core);
@@ -308,31 +295,33 @@ impl<A: Actor> ractor::Actor for Supervised<A> {
         Ok(())
     }
 
-    /// Runs for each message. What surrounds a future is copied with it, so what is rare is boxed, and the envelope is
-    /// taken apart before the future is made.
+    /// Runs for each message. What surrounds a future is copied with it, so what is rare is boxed. The envelope is opened
+    /// only when the future runs: if the actor is killed before that, the message goes back.
     fn handle(
         &self,
         _: ActorRef<Self::Msg>,
         wire: Self::Msg,
         seat: &mut Seat<A>,
     ) -> impl Future<Output = Result<(), ActorProcessingErr>> + Send {
-        // The runtime has just told the supervisor of the start and so put it next in line on this very thread. If the
-        // first message blocks, the supervisor must not be the one that waits. A message that is not open yet goes back
-        // where it came from if the actor is killed meanwhile.
-        let begin = if std::mem::take(&mut seat.fresh) { Err(Box::new(wire)) } else { Ok(Self::open(wire, seat)) };
+        let job = match wire {
+            Wire::User(env) => Job::Message(env),
+            Wire::Child(exit) => Job::Child(Box::new(exit)),
+            Wire::Crash(error) => Job::Crash(error),
+            Wire::Nudge => Job::Nudge,
+        };
+        let fresh = std::mem::take(&mut seat.fresh);
         async move {
-            let job = match begin {
-                Ok(job) => job,
-                Err(first) => {
-                    tokio::task::yield_now().await;
-                    Self::open(*first, seat)
-                }
-            };
+            if fresh {
+                // The runtime has just told the supervisor of the start and so put it next in line on this very thread.
+                // If the first message blocks, the supervisor must not be the one that waits.
+                tokio::task::yield_now().await;
+            }
             let outcome = match job {
-                Some(Job::Message(message, trace, beat)) => {
+                Job::Message(env) => {
+                    let Some(Opened { message, trace, stub }) = env.open() else { return Ok(()) };
                     let Seat { user: Some(state), bond: Bond { ctx, .. }, pulse, .. } = seat else { return Ok(()) };
                     let ctx = &*ctx;
-                    let mut beat = beat;
+                    let mut beat = pulse.beat(stub);
                     let mut handler = pin!(async move {
                         if let Some(marked) = &ctx.core.chaos {
                             marked.strike().await?;
@@ -354,10 +343,9 @@ impl<A: Actor> ractor::Actor for Supervised<A> {
                     beat.end(pulse, outcome.is_err());
                     outcome
                 }
-                Some(Job::Child(exit)) => Box::pin(self.child_exited(*exit, seat)).await,
-                Some(Job::Crash(error)) => Err(error),
-                Some(Job::Nudge) => Box::pin(Self::nudged(&seat.bond.ctx.core)).await,
-                None => Ok(()),
+                Job::Child(exit) => Box::pin(self.child_exited(*exit, seat)).await,
+                Job::Crash(error) => Err(error),
+                Job::Nudge => Box::pin(Self::nudged(&seat.bond.ctx.core)).await,
             };
             match outcome {
                 Ok(()) => Ok(()),
