@@ -1,10 +1,9 @@
 //! Who may enter a mailbox. A permit rides in the envelope, so it cannot leak: whatever drops the message frees it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use tokio::sync::{Semaphore, TryAcquireError};
 
 use crate::mailbox::{Mailbox, Overflow};
+use crate::sync::{AtomicU64, Ordering};
 
 /// One message, as the word counts it.
 const MESSAGE: u64 = 1;
