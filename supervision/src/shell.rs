@@ -13,6 +13,7 @@ pub(crate) mod messages;
 pub(crate) mod nursery;
 pub(crate) mod pulse;
 pub(crate) mod seat;
+pub(crate) mod spawns;
 mod starts;
 mod stops;
 pub(crate) mod supervised;

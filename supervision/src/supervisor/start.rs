@@ -15,7 +15,7 @@ use crate::shell::actor::{Role, ShellActor, ShellArgs};
 use crate::shell::exits::SHUTDOWN;
 use crate::shell::messages::SupMsg;
 use crate::shell::seat::ErasedSlot;
-use crate::shell::supervised::start_error;
+use crate::shell::spawns::start_error;
 use crate::shell::tree_link::TreeShared;
 use crate::supervisor::{ROOT, StartError, SupervisorHandle, SupervisorSlot};
 use crate::tree::{NewNode, TreeStore};
