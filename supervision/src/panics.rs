@@ -58,6 +58,7 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
+    #[inline]
     fn enter(now: Now) -> Self {
         Self { before: NOW.replace(now) }
     }
@@ -69,27 +70,32 @@ impl Frame {
     }
 
     /// A callback of an actor.
+    #[inline]
     fn callback(actor: u64, trace: Option<TraceId>) -> Self {
         Self::enter(Now { depth: NOW.get().depth + 1, actor, trace })
     }
 
     /// Code that a trace is in force in.
+    #[inline]
     pub(crate) fn traced(trace: Option<TraceId>) -> Self {
         Self::enter(Now { trace, ..NOW.get() })
     }
 
     /// The trace in force.
+    #[inline]
     pub(crate) fn trace() -> Option<TraceId> {
         NOW.get().trace
     }
 
     /// The address of the actor whose callback is running.
+    #[inline]
     pub(crate) fn actor() -> Option<u64> {
         Some(NOW.get().actor).filter(|actor| *actor != 0)
     }
 }
 
 impl Drop for Frame {
+    #[inline]
     fn drop(&mut self) {
         NOW.set(self.before);
     }
@@ -100,19 +106,29 @@ pub(crate) fn catch<T>(f: impl FnOnce() -> T) -> Result<T, PanicInfo> {
     catch_in(Frame::deeper(), f)
 }
 
+#[inline]
 fn catch_in<T>(frame: Frame, f: impl FnOnce() -> T) -> Result<T, PanicInfo> {
     let outcome = catch_unwind(AssertUnwindSafe(f));
     // A panic that was caught further in leaves its place behind; it must not be taken for that of a later one.
-    let place = if PLACED.replace(false) { PLACE.with(|place| place.borrow_mut().take()) } else { None };
-    let outcome = outcome.map_err(|payload| {
-        let (location, backtrace) = place.unwrap_or_default();
-        PanicInfo { message: message(payload), location, backtrace }
-    });
+    let place = if PLACED.replace(false) { take_place() } else { None };
+    let outcome = outcome.map_err(|payload| panic_info(payload, place));
     drop(frame);
     outcome
 }
 
+#[cold]
+fn take_place() -> Option<Place> {
+    PLACE.with(|place| place.borrow_mut().take())
+}
+
+#[cold]
+fn panic_info(payload: Box<dyn Any + Send>, place: Option<Place>) -> PanicInfo {
+    let (location, backtrace) = place.unwrap_or_default();
+    PanicInfo { message: message(payload), location, backtrace }
+}
+
 /// Runs a poll of a callback of the actor at an address, with a trace in force, turning a panic into a value.
+#[inline]
 pub(crate) fn catch_callback<T>(actor: u64, trace: Option<TraceId>, f: impl FnOnce() -> T) -> Result<T, PanicInfo> {
     catch_in(Frame::callback(actor, trace), f)
 }

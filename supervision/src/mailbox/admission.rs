@@ -68,6 +68,7 @@ impl Admission {
     }
 
     /// Enters if there is room.
+    #[inline]
     pub(crate) fn try_enter(&self) -> Result<Permit<'_>, Refused> {
         let Some(room) = &self.room else { return self.count_in() };
         match room.try_acquire() {
@@ -88,11 +89,13 @@ impl Admission {
     }
 
     /// Counts a message that passes by the bound. Returns how many messages were there before.
+    #[inline]
     pub(crate) fn pass_by(&self) -> u64 {
         self.word.fetch_add(MESSAGE, Ordering::AcqRel) & MESSAGES
     }
 
     /// A message is gone, and its permit with it if it had one.
+    #[inline]
     pub(crate) fn leave(&self, permit: bool) {
         self.word.fetch_sub(if permit { MESSAGE + PERMIT } else { MESSAGE }, Ordering::AcqRel);
         if let Some(room) = self.room.as_ref().filter(|_| permit) {
@@ -109,11 +112,13 @@ impl Admission {
     }
 
     /// How many messages are in the mailbox, the one in hand included.
+    #[inline]
     pub(crate) fn messages(&self) -> u64 {
         self.word.load(Ordering::Acquire) & MESSAGES
     }
 
     /// Takes one of the permits, never more than there are.
+    #[inline]
     fn count_in(&self) -> Result<Permit<'_>, Refused> {
         let mut word = self.word.load(Ordering::Relaxed);
         loop {

@@ -48,6 +48,7 @@ impl<M: Send + 'static> Inbox<M> {
     }
 
     /// Notes a message that found `before` others, one of which may be in hand. Returns the tick it counts from.
+    #[inline]
     pub(crate) fn entered(&self, before: u64, now: Option<Instant>) -> u64 {
         // With one before, that one is in hand or waits; if it waits, it is the oldest.
         let first = before == 0 || (before == 1 && self.busy_since.load(Relaxed) != 0);
@@ -65,6 +66,7 @@ impl<M: Send + 'static> Inbox<M> {
     }
 
     /// A message sent at `sent` is taken out: what is left is not older.
+    #[inline]
     pub(crate) fn opened(&self, sent: u64) {
         if self.oldest.load(Relaxed) < sent {
             self.oldest.store(sent, Relaxed);
@@ -91,6 +93,7 @@ impl<M: Send + 'static> ReadInbox for Inbox<M> {
 }
 
 /// Milliseconds on the runtime's clock since the first use, plus one so that zero can mean "none".
+#[inline]
 pub(crate) fn tick(at: Instant) -> u64 {
     static START: OnceLock<Instant> = OnceLock::new();
     let start = START.get_or_init(|| at);

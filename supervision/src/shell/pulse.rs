@@ -49,12 +49,13 @@ impl Pulse {
 
 impl<M: Send + 'static> Beat<M> {
     /// The handler has to wait for something.
+    #[inline]
     pub(crate) fn waits(&mut self) {
         self.waited = true;
     }
 
     /// The handler has come to an end.
-    pub(crate) fn end(mut self, pulse: &mut Pulse, failed: bool) {
+    pub(crate) fn end(&mut self, pulse: &mut Pulse, failed: bool) {
         self.failed = failed;
         if self.began.is_some() || self.waited {
             self.look(pulse);

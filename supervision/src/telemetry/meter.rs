@@ -62,6 +62,7 @@ impl Meter {
         *self.inbox.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::downgrade(inbox));
     }
 
+    #[inline]
     pub(crate) fn handled(&self, failed: bool) {
         self.handled.fetch_add(1, Relaxed);
         if failed {
