@@ -4,7 +4,12 @@ FEATURES := --workspace --all-features
 # Lets the default build share its dependencies with the test build: tokio's test helpers are the one difference.
 SHARED := --features tokio/test-util
 
-.PHONY: help check test lint fmt clippy doc benches default-build run-tests bench bench-supervision audit demo-llm
+# The seed of the long runs: another one each time unless given, and printed, so that it can be given again.
+SOAK_SEED ?= $(shell date +%s)
+SOAK_RUN := $(CARGO) nextest run -p supervision --all-features --locked --profile soak --cargo-profile soak
+
+.PHONY: help check test lint fmt clippy doc benches default-build run-tests bench bench-supervision audit demo-llm \
+	soak soak-properties soak-storms soak-mutants
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -42,6 +47,22 @@ bench-supervision: ## supervision beside tokio, ractor, kameo and, if there is o
 
 measure-faults: ## what a fault in one part costs the others, by class (release profile, long)
 	$(CARGO) bench --bench faults
+
+soak: ## the long forms of properties and storms, model checking, mutants (hours)
+	scripts/soak
+
+soak-properties: ## each property on ten thousand cases; SOAK_SEED and SOAK_CASES as printed replay
+	@echo "SOAK_SEED=$(SOAK_SEED)"
+	SOAK_SEED=$(SOAK_SEED) PROPTEST_RNG_SEED=$(SOAK_SEED) SOAK_CASES=$${SOAK_CASES:-10000} $(SOAK_RUN) \
+		-E 'test(/(^|::)p[0-9]+_/) or binary(properties) or test(/^tree::tests::/)'
+
+soak-storms: ## a minute of faults on ten thousand actors, a million lives under one supervisor
+	@echo "SOAK_SEED=$(SOAK_SEED)"
+	SOAK_SEED=$(SOAK_SEED) SOAK_SECONDS=$${SOAK_SECONDS:-60} SOAK_CYCLES=$${SOAK_CYCLES:-1000000} $(SOAK_RUN) \
+		--test-threads 1 -E 'binary(storm)'
+
+soak-mutants: ## every small change of a decision is noticed by a test (needs cargo-mutants)
+	scripts/soak-mutants
 
 audit: ## advisories, licences and sources of dependencies (needs cargo-deny)
 	@command -v cargo-deny >/dev/null || { echo "cargo-deny is not installed: cargo install --locked cargo-deny"; exit 1; }
