@@ -54,12 +54,12 @@ soak: ## the long forms of properties and storms, model checking, mutants (hours
 soak-properties: ## each property on ten thousand cases; SOAK_SEED and SOAK_CASES as printed replay
 	@echo "SOAK_SEED=$(SOAK_SEED)"
 	SOAK_SEED=$(SOAK_SEED) PROPTEST_RNG_SEED=$(SOAK_SEED) SOAK_CASES=$${SOAK_CASES:-10000} $(SOAK_RUN) \
-		-E 'test(/(^|::)p[0-9]+_/) or binary(properties) or test(/^tree::tests::/)'
+		--lib --test model --test properties -E 'test(/(^|::)p[0-9]+_/) or binary(properties) or test(/^tree::tests::/)'
 
 soak-storms: ## a minute of faults on ten thousand actors, a million lives under one supervisor
 	@echo "SOAK_SEED=$(SOAK_SEED)"
 	SOAK_SEED=$(SOAK_SEED) SOAK_SECONDS=$${SOAK_SECONDS:-60} SOAK_CYCLES=$${SOAK_CYCLES:-1000000} $(SOAK_RUN) \
-		--test-threads 1 -E 'binary(storm)'
+		--test storm --test-threads 1
 
 soak-mutants: ## every small change of a decision is noticed by a test (needs cargo-mutants)
 	scripts/soak-mutants
