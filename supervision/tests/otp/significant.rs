@@ -1,5 +1,7 @@
 //! Supervisors that end with their significant children: with the first, with the last, or not at all.
 
+use std::time::Duration;
+
 use supervision::prelude::*;
 use supervision::testing::Recorder;
 use supervision::tree::NodeState;
@@ -236,6 +238,25 @@ async fn significant_bystander() {
             }
         }
     }
+
+    // Nor does one that ends by itself, and cleanly, while it waits to be stopped with the others.
+    let record = Recorder::new();
+    let [a, b, c] = ["a", "b", "c"].map(|name| Probe::new(name, &record));
+    let (root, tree) = start(SupervisorSpec {
+        auto_shutdown: AutoShutdown::AnySignificant,
+        children: vec![a.spec().restart(Restart::Transient).significant(true), b.spec(), c.spec()],
+        ..rules(Strategy::OneForAll, 5)
+    })
+    .await;
+    c.leaves(Leave::After(Duration::from_secs(2)));
+    b.tell(Order::Die(Death::Error));
+    until_state(&tree, "root/c", NodeState::Stopping).await;
+    a.die(Death::Normal).await;
+    until_up(&tree, "root/c", 2).await;
+    goes_on(&root).await;
+    assert_eq!([a.incarnation().await, b.incarnation().await, c.incarnation().await], [2, 2, 2]);
+    c.leaves(Leave::Promptly);
+    assert!(root.shutdown(LONG).await.stragglers.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
