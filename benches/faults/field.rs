@@ -20,6 +20,9 @@ use tokio::sync::watch;
 
 /// Sessions whose turns are timed.
 pub(crate) const SESSIONS: usize = 32;
+/// Agents they belong to, each with a provider of its own: one provider lets 16 calls in at a time, and here all stream
+/// at once.
+const AGENTS: usize = 4;
 /// Connections they are spread over.
 const CONNECTIONS: usize = 4;
 /// What each is asked: five numbers, one every 100 ms.
@@ -33,6 +36,8 @@ const SCOPES: [&str; 3] = ["operator.read", "operator.write", "operator.admin"];
 /// Who fails.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Victim {
+    /// No one: both rounds are the same.
+    Nobody,
     /// The actor at a path.
     Path(&'static str, &'static str),
     /// The one actor of a kind.
@@ -50,6 +55,7 @@ pub(crate) enum Victim {
 impl Victim {
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::Nobody => "nobody",
             Self::Path(name, _) | Self::Kind(name, _) => name,
             Self::Connection => "connection",
             Self::Session => "session",
@@ -115,9 +121,19 @@ impl Field {
     pub(crate) async fn start() -> Self {
         let telegram = FakeTelegram::start().await;
         let home = tempfile::tempdir().expect("a home");
-        let config = json!({"channels": {"telegram": {
-            "botToken": telegram.token(), "apiRoot": telegram.api_root(), "allowFrom": ["7"],
-        }}, "agents": {"defaults": {"maxConcurrent": 64}}});
+        let provider = json!({"baseUrl": "http://127.0.0.1:9", "apiKey": "none", "api": "demo",
+            "models": [{"id": "echo", "name": "echo"}]});
+        let providers: serde_json::Map<String, Value> =
+            (0..AGENTS).map(|at| (format!("p{at}"), provider.clone())).collect();
+        let agents: Vec<Value> =
+            (0..AGENTS).map(|at| json!({"id": format!("a{at}"), "model": format!("p{at}/echo")})).collect();
+        let config = json!({
+            "channels": {"telegram": {
+                "botToken": telegram.token(), "apiRoot": telegram.api_root(), "allowFrom": ["7"],
+            }},
+            "models": {"providers": providers},
+            "agents": {"defaults": {"maxConcurrent": 64}, "list": agents},
+        });
         std::fs::write(home.path().join("openclaw.json"), config.to_string()).expect("a configuration");
         let env = BTreeMap::from([
             (String::from("OPENCLAW_STATE_DIR"), home.path().display().to_string()),
@@ -184,7 +200,7 @@ impl Field {
             let (run, client) = (format!("{prefix}-{at}"), &self.seats[at % CONNECTIONS].client);
             async move {
                 let begin = Instant::now();
-                send(client, &format!("s{at}"), &run, QUESTION).await.expect("accepted");
+                send(client, &format!("agent:a{}:s{at}", at % AGENTS), &run, QUESTION).await.expect("accepted");
                 (run, begin)
             }
         }))
@@ -217,14 +233,15 @@ impl Field {
             Victim::Connection => {
                 return Beside { run, seat: self.seat().await };
             }
-            Victim::Path(..) | Victim::Kind(..) => return Beside { run, seat: None },
+            Victim::Nobody | Victim::Path(..) | Victim::Kind(..) => return Beside { run, seat: None },
         };
-        send(&self.seats[0].client, "victim", &run, question).await.expect("accepted");
+        send(&self.seats[0].client, "agent:a0:victim", &run, question).await.expect("accepted");
         Beside { run, seat: None }
     }
 
     async fn strike(&self, victim: Victim, beside: &Beside, fault: Fault) -> Option<Duration> {
         let path = match victim {
+            Victim::Nobody => return None,
             Victim::Path(_, path) => path.to_owned(),
             Victim::Kind(_, kind) => self.find(kind, "").expect("one of that kind").path.to_string(),
             Victim::Connection => {
@@ -239,7 +256,7 @@ impl Field {
         let begin = Instant::now();
         self.running.tree.chaos().expect("armed").strike(path.as_str(), fault).expect("struck");
         match victim {
-            Victim::Connection | Victim::Run | Victim::Tool => None,
+            Victim::Nobody | Victim::Connection | Victim::Run | Victim::Tool => None,
             // Its own pause is five seconds: longer than a round.
             Victim::Kind("channel account", _) => None,
             Victim::Path(..) | Victim::Kind(..) | Victim::Session => Some(self.again(&path, &before, begin).await),

@@ -67,7 +67,7 @@ async fn once(path: &str, fault: Fault) -> Rebuilt {
     let mut accepted = Vec::new();
     for at in 0..UNDER_WAY {
         let run = format!("under-way-{at}");
-        send(&field.seats[0].client, &format!("s{at}"), &run, "slow 5").await.expect("accepted");
+        send(&field.seats[0].client, &format!("agent:a{}:s{at}", at % 4), &run, "slow 5").await.expect("accepted");
         accepted.push(run);
     }
     let burst = async {

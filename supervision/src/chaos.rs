@@ -11,79 +11,22 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use ractor::ActorCell;
 
 use crate::exit::{BoxError, ExitReason};
 use crate::panics::guard;
 use crate::path::ActorPath;
+use crate::shell::messages::SupMsg;
 use crate::tree::{NodeState, TreeStore};
+
+mod fault;
+
+use fault::Stage;
+pub use fault::{Fault, InjectError};
 
 /// Faults of a tree that wait at most. More are refused.
 const MOST_PENDING: usize = 4096;
-
-/// A fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// The next message panics.
-    Panic,
-    /// The next message returns an error.
-    Error,
-    /// The next message is never done, though it can be cancelled.
-    Hang,
-    /// The next message blocks its thread this long.
-    Block(Duration),
-    /// The actor is killed now.
-    Kill,
-    /// The next start panics.
-    PanicAtStart,
-    /// The next starts, this many, return an error.
-    FailStart(u32),
-    /// The next start is never done.
-    HangAtStart,
-    /// The next orderly stop panics.
-    PanicAtStop,
-    /// The next orderly stop is never done.
-    HangAtStop,
-}
-
-/// What a fault waits for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Message,
-    Start,
-    Stop,
-    Now,
-}
-
-impl Fault {
-    fn stage(self) -> Stage {
-        match self {
-            Self::Panic | Self::Error | Self::Hang | Self::Block(_) => Stage::Message,
-            Self::PanicAtStart | Self::FailStart(_) | Self::HangAtStart => Stage::Start,
-            Self::PanicAtStop | Self::HangAtStop => Stage::Stop,
-            Self::Kill => Stage::Now,
-        }
-    }
-}
-
-/// Why a fault was not injected.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum InjectError {
-    /// The tree shows no such actor.
-    #[error("no actor at {0}")]
-    NotFound(ActorPath),
-    /// It is between two incarnations, or down.
-    #[error("{0} is not running")]
-    NotRunning(ActorPath),
-    /// A supervisor awaits nothing and stops its children however it ends: it can't hang, nor fail at its stop.
-    #[error("{0} is a supervisor: it can be killed, blocked, panic or fail, also at its start, but not this")]
-    Supervisor(ActorPath),
-    /// Too many faults wait already.
-    #[error("too many faults wait to strike")]
-    Full,
-}
 
 /// Injects faults into one tree. Cheap to clone.
 #[derive(Clone)]
@@ -294,7 +237,7 @@ impl Table {
         let target = self.lock().get(path).cloned();
         let Some(target) = target else { return Ok(()) };
         let Some(fault) = self.take(&target, Stage::Start) else { return Ok(()) };
-        guard(|| carry_out(fault)).await.unwrap_or_else(|panic| Err(panic.into())).map_err(ExitReason::from_box)
+        fail_on_purpose(fault).await.map_err(ExitReason::from_box)
     }
 
     fn take(&self, target: &Target, stage: Stage) -> Option<Fault> {
@@ -377,8 +320,24 @@ impl Drop for Marked {
     }
 }
 
+/// Puts a supervisor of an armed tree on the list.
+pub(crate) fn mark_supervisor(tree: &TreeStore, path: &ActorPath, cell: &ActorCell) -> Option<Marked> {
+    let reached = cell.clone();
+    let reach = move |fault: Option<Fault>| {
+        if let Some(fault) = fault {
+            drop(reached.send_message(SupMsg::Fault(fault)));
+        }
+    };
+    Some(tree.chaos_table()?.enter(path, cell, Box::new(reach)))
+}
+
+/// Does what a fault says to a supervisor.
+pub(crate) async fn fail_on_purpose(fault: Fault) -> Result<(), BoxError> {
+    guard(|| carry_out(fault)).await.unwrap_or_else(|panic| Err(panic.into()))
+}
+
 /// Does what a fault says, here and now.
-pub(crate) async fn carry_out(fault: Fault) -> Result<(), BoxError> {
+async fn carry_out(fault: Fault) -> Result<(), BoxError> {
     match fault {
         Fault::Panic | Fault::PanicAtStart | Fault::PanicAtStop => panic!("injected panic"),
         Fault::Error | Fault::FailStart(_) => Err("injected error".into()),

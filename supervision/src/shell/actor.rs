@@ -15,12 +15,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::actor::ChildExit;
-use crate::chaos::carry_out;
+use crate::chaos::{fail_on_purpose, mark_supervisor};
 use crate::checkpoint::Checkpoint;
 use crate::child_spec::{ChildSpec, SupervisorSpec};
 use crate::exit::ExitReason;
 use crate::machine::{Effect, Family, Input, Key, Machine, Mode, Rules, Ticket};
-use crate::panics::{bury, guard};
+use crate::panics::bury;
 use crate::path::ActorPath;
 use crate::shell::brood::Brood;
 use crate::shell::ids::ById;
@@ -147,16 +147,8 @@ impl ractor::Actor for ShellActor {
         let cell = me.get_cell();
         let mut shell = Shell::new(cell.clone(), args);
         shell.slot.publish(cell.clone());
-        if matches!(shell.role, Role::Supervisor)
-            && let Some(table) = shell.shared.tree.chaos_table()
-        {
-            let reached = cell.clone();
-            let reach = move |fault: Option<_>| {
-                if let Some(fault) = fault {
-                    drop(reached.send_message(SupMsg::Fault(fault)));
-                }
-            };
-            shell.chaos = Some(table.enter(&shell.path, &cell, Box::new(reach)));
+        if matches!(shell.role, Role::Supervisor) {
+            shell.chaos = mark_supervisor(&shell.shared.tree, &shell.path, &cell);
         }
         drop(cell.send_message(SupMsg::Boot));
         Ok(shell)
@@ -164,7 +156,7 @@ impl ractor::Actor for ShellActor {
 
     async fn handle(&self, me: ActorRef<SupMsg>, message: SupMsg, shell: &mut Shell) -> Result<(), ActorProcessingErr> {
         if let SupMsg::Fault(fault) = message {
-            return guard(|| carry_out(fault)).await.unwrap_or_else(|panic| Err(panic.into()));
+            return fail_on_purpose(fault).await;
         }
         shell.receive(message);
         shell.catch_up();
