@@ -43,7 +43,6 @@ impl<T> Feeder<T> {
     /// taken, another wake is sent, now or when what is in hand is done. One item per message, so that a stop or the
     /// actor's other messages never wait for the whole queue.
     #[must_use]
-    #[expect(clippy::should_implement_trait, reason = "an iterator would be run to its end; this is one step per wake")]
     pub fn next(&self) -> Option<InHand<T>> {
         self.queue.take_for(self.epoch)
     }

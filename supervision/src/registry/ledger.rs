@@ -1,5 +1,5 @@
-//! What is decided about a key under its lock: what waits for its next incarnation, what is
-//! remembered of its crashes, and whether it may be forgotten.
+//! What is decided about a key under its lock: what waits for its next incarnation, what is remembered of its crashes,
+//! and whether it may be forgotten.
 
 use std::collections::VecDeque;
 use std::time::Duration;

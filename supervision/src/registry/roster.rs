@@ -20,6 +20,9 @@ const SAMPLE: usize = 16;
 /// How many actors are looked at to find them: all may be busy.
 const LOOKS: usize = 1024;
 
+/// An idle actor.
+type Idle<M> = (Arc<Entry<M>>, Arc<Live<M>>);
+
 /// The live actors of a directory.
 pub(super) struct Roster<M: Send + 'static> {
     /// In no order. Whoever is here is published, and whoever is not cannot be asked to go.
@@ -110,7 +113,7 @@ impl<M: Send + 'static> Roster<M> {
     pub(super) fn ask_one(&self) -> bool {
         let entries = self.lock();
         let mut met = 0;
-        let mut longest: Option<(u64, &Arc<Entry<M>>, Arc<Live<M>>)> = None;
+        let mut longest: Option<(u64, &Arc<Entry<M>>, _)> = None;
         for at in Shuffled::below(entries.len()).take(LOOKS) {
             let entry = &entries[at];
             let Some(live) = entry.idle().filter(|_| !entry.is_leaving()) else { continue };
@@ -142,7 +145,7 @@ impl<M: Send + 'static> Roster<M> {
     }
 
     /// The actors that have been idle for longest, at most `n`.
-    pub(super) fn idle_longest(&self, n: usize) -> Vec<(Arc<Entry<M>>, Arc<Live<M>>)> {
+    pub(super) fn idle_longest(&self, n: usize) -> Vec<Idle<M>> {
         let all = self.lock().clone();
         let mut idle: Vec<_> = all
             .into_iter()

@@ -7,6 +7,7 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test that cannot go on fails at the spot")]
 
+mod consumer;
 mod directory;
 mod mailbox;
 mod stable_queue;

@@ -120,6 +120,27 @@ fn the_end_of_a_consumer_loses_nothing_and_the_next_is_woken() {
 }
 
 #[test]
+fn a_wake_that_finds_the_consumer_gone_does_not_unbind_the_next() {
+    check(|| {
+        let queue = StableQueue::<u32>::default();
+        let first = Wakes::new();
+        first.attach(&queue, false);
+        first.close();
+        let pusher = {
+            let queue = queue.clone();
+            thread::spawn(move || queue.push(0, 1).unwrap().id)
+        };
+        let second = Wakes::new();
+        let new = second.attach(&queue, true);
+        assert_eq!(consume(&queue, &second, new, 1), [1]);
+        pusher.join().unwrap();
+        // It is still bound.
+        queue.push(0, 2).unwrap();
+        assert_eq!(consume(&queue, &second, new, 1), [2]);
+    });
+}
+
+#[test]
 fn an_item_is_removed_or_done_but_never_both() {
     check(|| {
         let queue = StableQueue::<u32>::default();
