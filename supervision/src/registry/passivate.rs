@@ -49,10 +49,12 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static, M: Send + 'static> DirectoryI
         if self.try_take_seat(entry) {
             return Ok(());
         }
-        let asked = roster.ask_one();
+        // Whoever leaves makes up first for one beyond the bound.
+        let beyond = roster.beyond();
+        let asked = (0..=beyond).map(|_| roster.ask_one()).fold(true, |all, asked| all && asked);
         let waiting = Waiting::begin(&roster.waiting);
         // Nobody is idle, but somebody may be on the way out that nobody waits for.
-        if !asked && roster.leaving.load(Ordering::Acquire) < waiting.how_many() {
+        if !asked && roster.leaving.load(Ordering::Acquire) < waiting.how_many() + beyond {
             return if self.try_take_seat(entry) { Ok(()) } else { Err(DirectoryError::Crowded) };
         }
         match tokio::time::timeout(self.options.patience, roster.seats.acquire()).await {

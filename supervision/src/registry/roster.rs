@@ -88,6 +88,11 @@ impl<M: Send + 'static> Roster<M> {
         self.free_seat();
     }
 
+    /// How many there are beyond the bound.
+    pub(super) fn beyond(&self) -> usize {
+        self.debt.load(Ordering::Acquire)
+    }
+
     pub(super) fn free_seat(&self) {
         if self.debt.fetch_update(Ordering::AcqRel, Ordering::Acquire, |debt| debt.checked_sub(1)).is_err() {
             self.seats.add_permits(1);
