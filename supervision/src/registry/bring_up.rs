@@ -169,6 +169,7 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static, M: Send + 'static> DirectoryI
     }
 
     async fn see_to_backlog(&self, key: &K, entry: &Entry<M>) {
+        let (mut pause, mut patient_until) = (FIRST_PAUSE, None);
         while entry.ledger.is_recovering() {
             if let Some(until) = entry.ledger.blocked_until(Instant::now()) {
                 tokio::time::sleep_until(until).await;
@@ -177,10 +178,13 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static, M: Send + 'static> DirectoryI
                 Ok(_) | Err(DirectoryError::BackingOff(_)) => continue,
                 Err(error) => error,
             };
-            // There will be room, and nobody else will come and ask for it.
-            let room = matches!(error, DirectoryError::Crowded)
-                && tokio::time::timeout(self.options.patience, self.roster.seats.acquire()).await.is_ok();
-            if !room {
+            // Somebody will be idle soon, and nobody else will come and ask for the room.
+            let now = Instant::now();
+            let give_up_at = *patient_until.get_or_insert_with(|| crate::clock::later(now, self.options.patience));
+            if matches!(error, DirectoryError::Crowded) && now < give_up_at {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            } else {
                 self.bury(entry.ledger.abandon_backlog());
             }
         }
