@@ -134,7 +134,7 @@ impl NodeFacts {
 pub(crate) fn merge(earlier: &mut TreeOp, later: TreeOp) {
     match (earlier, later) {
         (TreeOp::Add(facts), TreeOp::Patch { fields, .. }) => {
-            let facts = Arc::make_mut(facts);
+            let facts = NodeFacts::edit(facts);
             fields.into_iter().for_each(|field| facts.set(field));
         }
         (TreeOp::Patch { fields: before, .. }, TreeOp::Patch { fields, .. }) => {
@@ -161,7 +161,7 @@ pub fn apply(nodes: &mut BTreeMap<u64, NodeView>, delta: &TreeDelta) {
             }
             TreeOp::Patch { id, fields } => {
                 if let Some(node) = nodes.get_mut(id) {
-                    let facts = Arc::make_mut(&mut node.facts);
+                    let facts = NodeFacts::edit(&mut node.facts);
                     fields.iter().for_each(|field| facts.set(field.clone()));
                 }
             }

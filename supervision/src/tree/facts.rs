@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::child_spec::{Redaction, Restart, Strategy};
@@ -103,6 +103,40 @@ pub struct NodeFacts {
     pub flags: NodeFlags,
     /// How it looks to whoever may not see it.
     pub(crate) veil: Option<Arc<Veil>>,
+    /// The same as such a viewer sees it, once one has looked.
+    pub(crate) plain: Plain,
+}
+
+impl NodeFacts {
+    /// To be changed: a copy if anybody else holds it. What was derived from it is forgotten.
+    pub(crate) fn edit(this: &mut Arc<Self>) -> &mut Self {
+        let facts = Arc::make_mut(this);
+        facts.plain = Plain::default();
+        facts
+    }
+}
+
+/// Made when first needed; a changed copy has to make its own.
+#[derive(Default)]
+pub(crate) struct Plain(pub(crate) OnceLock<Arc<NodeFacts>>);
+
+impl Clone for Plain {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl PartialEq for Plain {
+    /// It follows from the rest.
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl fmt::Debug for Plain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("_")
+    }
 }
 
 /// A node of the tree: what is followed of it, and its counters at the moment it was looked at.

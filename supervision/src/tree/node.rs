@@ -57,7 +57,7 @@ impl Node {
         let mut view = Arc::clone(&self.view);
         let (detail, busy) = self.soft.peek();
         if view.detail != detail || view.busy != busy {
-            let facts = Arc::make_mut(&mut view);
+            let facts = NodeFacts::edit(&mut view);
             (facts.detail, facts.busy) = (detail, busy);
         }
         NodeView::measured(view, self.metrics())
@@ -67,7 +67,7 @@ impl Node {
     pub(super) fn take_up_soft(&mut self) {
         let (detail, busy) = self.soft.read();
         if self.view.detail != detail || self.view.busy != busy {
-            let facts = Arc::make_mut(&mut self.view);
+            let facts = NodeFacts::edit(&mut self.view);
             (facts.detail, facts.busy) = (detail, busy);
         }
     }
@@ -121,6 +121,7 @@ impl NewNode<'_> {
                 isolated: self.spec.is_some_and(|spec| spec.policy().isolated()),
             },
             veil,
+            plain: Default::default(),
         }
     }
 

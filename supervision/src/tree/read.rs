@@ -33,7 +33,7 @@ impl TreeReader {
             }
             match taking.finish() {
                 Ok(snapshot) => return snapshot,
-                Err(again) => taking = again,
+                Err(again) => taking = *again,
             }
         }
     }
@@ -47,7 +47,7 @@ impl TreeReader {
             }
             match taking.finish() {
                 Ok(snapshot) => return snapshot,
-                Err(again) => taking = again,
+                Err(again) => taking = *again,
             }
         }
     }

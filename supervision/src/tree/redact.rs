@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::child_spec::Redaction;
 use crate::path::{ActorPath, ChildId};
+use crate::tree::facts::Plain;
 use crate::tree::{BusyView, Detail, ExitRecord, NodeFacts, NodeView};
 
 /// What stands in place of a text that may not be read.
@@ -47,37 +48,7 @@ impl Viewer {
         if self.personal || !hides(facts) {
             return Arc::clone(facts);
         }
-        let last_exit = facts.last_exit.as_ref().map(|exit| Arc::new(withheld(exit)));
-        let Some(veil) = &facts.veil else {
-            return Arc::new(NodeFacts { last_exit, ..NodeFacts::clone(facts) });
-        };
-        let withheld = |busy: &Arc<BusyView>| Arc::new(BusyView { what: WITHHELD.to_owned(), since: busy.since });
-        // Field by field, so that nothing comes through that was not thought of, and nothing hidden is copied first.
-        Arc::new(NodeFacts {
-            id: facts.id,
-            parent: facts.parent,
-            path: veil.path.clone(),
-            name: veil.name.clone().into(),
-            kind: facts.kind,
-            is_supervisor: facts.is_supervisor,
-            redaction: facts.redaction,
-            state: facts.state,
-            incarnation: facts.incarnation,
-            started_at: facts.started_at,
-            restarts: facts.restarts,
-            attempt: facts.attempt,
-            max_attempts: facts.max_attempts,
-            last_exit,
-            restart: facts.restart,
-            strategy: facts.strategy,
-            intensity: facts.intensity,
-            label: facts.label.is_some().then(|| veil.name.as_str().into()),
-            detail: Detail::default(),
-            busy: facts.busy.as_ref().map(withheld),
-            alerts: facts.alerts.clone(),
-            flags: facts.flags,
-            veil: None,
-        })
+        Arc::clone(facts.plain.0.get_or_init(|| plain(facts)))
     }
 
     /// The same with counters.
@@ -87,6 +58,42 @@ impl Viewer {
         }
         view
     }
+}
+
+/// A node as somebody sees it who may not read what is personal.
+fn plain(facts: &NodeFacts) -> Arc<NodeFacts> {
+    let last_exit = facts.last_exit.as_ref().map(|exit| Arc::new(withheld(exit)));
+    let Some(veil) = &facts.veil else {
+        return Arc::new(NodeFacts { last_exit, ..NodeFacts::clone(facts) });
+    };
+    let withheld = |busy: &Arc<BusyView>| Arc::new(BusyView { what: WITHHELD.to_owned(), since: busy.since });
+    // Field by field, so that nothing comes through that was not thought of, and nothing hidden is copied first.
+    Arc::new(NodeFacts {
+        id: facts.id,
+        parent: facts.parent,
+        path: veil.path.clone(),
+        name: veil.name.clone().into(),
+        kind: facts.kind,
+        is_supervisor: facts.is_supervisor,
+        redaction: facts.redaction,
+        state: facts.state,
+        incarnation: facts.incarnation,
+        started_at: facts.started_at,
+        restarts: facts.restarts,
+        attempt: facts.attempt,
+        max_attempts: facts.max_attempts,
+        last_exit,
+        restart: facts.restart,
+        strategy: facts.strategy,
+        intensity: facts.intensity,
+        label: facts.label.is_some().then(|| veil.name.as_str().into()),
+        detail: Detail::default(),
+        busy: facts.busy.as_ref().map(withheld),
+        alerts: facts.alerts.clone(),
+        flags: facts.flags,
+        veil: None,
+        plain: Plain::default(),
+    })
 }
 
 /// A supervisor's reason may name the child that brought it down.

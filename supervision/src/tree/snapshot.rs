@@ -180,9 +180,9 @@ impl<'a> Taking<'a> {
     }
 
     /// Brings in what has changed meanwhile. Gives itself back, to be taken anew, if that is not known any more.
-    pub(super) fn finish(mut self) -> Result<Snapshot, Self> {
+    pub(super) fn finish(mut self) -> Result<Snapshot, Box<Self>> {
         if self.first < self.last && !self.catch_up() {
-            return Err(Self::again(self.reader, self.query, self.tries + 1));
+            return Err(Box::new(Self::again(self.reader, self.query, self.tries + 1)));
         }
         self.bring_back();
         let viewer = self.reader.viewer;

@@ -615,6 +615,21 @@ fn an_unchanged_node_is_kept_once() {
 }
 
 #[test]
+fn what_a_plain_viewer_was_shown_does_not_stay_when_the_node_changes() {
+    on_paused_time(async {
+        let mut world = World::new();
+        world.add(0, 0, true, false);
+        let plain = world.store.seen_by(Viewer::plain());
+        let path = plain.snapshot(&Query::default()).nodes[1].path.clone();
+        for state in [NodeState::Running, NodeState::Failed, NodeState::Stopping] {
+            world.run(&Op::Show { node: 1, state });
+            assert_eq!(plain.node(&path).unwrap().state, state);
+        }
+        assert_eq!(plain.snapshot(&Query::default()).nodes[1].state, NodeState::Stopping);
+    });
+}
+
+#[test]
 fn many_changes_at_once_are_sent_in_several_batches() {
     on_paused_time(async {
         let mut world = World::new();

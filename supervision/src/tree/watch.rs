@@ -9,7 +9,7 @@ use crate::telemetry::watchdog::WatchdogOptions;
 use crate::tree::node::{Node, NodeId};
 use crate::tree::snapshot::CHUNK;
 use crate::tree::write::LIFECYCLE_TICK;
-use crate::tree::{Alerts, MailboxLevel, TreeStore};
+use crate::tree::{Alerts, MailboxLevel, NodeFacts, TreeStore};
 
 /// What was found so far.
 pub(crate) struct Watch {
@@ -110,7 +110,7 @@ impl Watch {
         if alerts == *before {
             return false;
         }
-        Arc::make_mut(&mut node.view).alerts = (!alerts.is_quiet()).then(|| Arc::new(alerts));
+        NodeFacts::edit(&mut node.view).alerts = (!alerts.is_quiet()).then(|| Arc::new(alerts));
         true
     }
 }
@@ -122,7 +122,7 @@ impl Drop for Watch {
         let mut inner = tree.lock();
         for id in self.watched.keys() {
             let Some(node) = inner.nodes.get_mut(id) else { continue };
-            Arc::make_mut(&mut node.view).alerts = None;
+            NodeFacts::edit(&mut node.view).alerts = None;
             tree.touch(&mut inner, *id, LIFECYCLE_TICK);
         }
     }

@@ -131,7 +131,7 @@ impl TreeStore {
         let Some(node) = inner.nodes.get_mut(&id) else { return };
         let (was, before, restarts) = (node.view.state, node.view.incarnation, node.view.restarts);
         let comes_up = child.state == NodeState::Running && (was != NodeState::Running || before != child.incarnation);
-        let facts = Arc::make_mut(&mut node.view);
+        let facts = NodeFacts::edit(&mut node.view);
         if comes_up {
             facts.started_at = Some(now);
         }
@@ -190,7 +190,7 @@ impl TreeStore {
         let exit = Arc::new(exit);
         let mut inner = self.lock();
         let Some(node) = inner.nodes.get_mut(&id) else { return };
-        Arc::make_mut(&mut node.view).last_exit = Some(Arc::clone(&exit));
+        NodeFacts::edit(&mut node.view).last_exit = Some(Arc::clone(&exit));
         let facts = Arc::clone(&node.view);
         inner.kinds.entry(facts.kind).or_default().ended(exit.class);
         inner.remember(&facts, &exit);
@@ -251,7 +251,7 @@ impl TreeStore {
     fn change(&self, id: NodeId, change: impl FnOnce(&mut NodeFacts)) {
         let mut inner = self.lock();
         if let Some(node) = inner.nodes.get_mut(&id) {
-            change(Arc::make_mut(&mut node.view));
+            change(NodeFacts::edit(&mut node.view));
             self.touch(&mut inner, id, LIFECYCLE_TICK);
         }
     }
