@@ -318,7 +318,7 @@ fn busy(begin: std::time::Instant) -> Duration {
 
 /// One decision must not cost more because there are more children: as many lives among many as among few are compared.
 fn one_costs_the_same_among_many(family: Family, restart: Restart, stop: impl Fn(Key) -> Request) {
-    const FEW: u64 = 500;
+    const FEW: u64 = 250;
     const TIMES: u64 = 32;
     let begin = std::time::Instant::now();
     let lives = |children: u64| {
@@ -346,7 +346,7 @@ fn one_costs_the_same_among_many(family: Family, restart: Restart, stop: impl Fn
         (after - before).as_secs_f64()
     };
     let mut seen = Vec::new();
-    for _ in 0..4 {
+    for _ in 0..3 {
         let few: f64 = (0..TIMES).map(|_| lives(FEW)).sum();
         let dearer = lives(FEW * TIMES) / few;
         if dearer <= 3.0 {
