@@ -322,6 +322,7 @@ impl Shell {
             SupMsg::Count(reply) => drop(reply.send(Ok(self.count()))),
             SupMsg::Reconfigure(spec, options, reply) => drop(reply.send(self.reconfigure(*spec, options))),
             SupMsg::Remake(reply) => drop(reply.send(self.remake())),
+            SupMsg::Unheard { key, inc } => self.unheard(key, inc),
             SupMsg::Shutdown => self.run(Input::Shutdown),
             // Carried out before it gets here: it may panic, or fail.
             SupMsg::Fault(_) => {}

@@ -52,6 +52,8 @@ pub(crate) enum SupMsg {
     Count(Answering<ChildCount>),
     /// Use other specs and rules.
     Reconfigure(Box<SupervisorSpec>, ReconfigureOptions, Answering<ReconfigureReport>),
+    /// A child that is being stopped is gone; said after all ends that can be heard.
+    Unheard { key: Key, inc: u64 },
     /// Stop all children, then end.
     Shutdown,
     /// Fail on purpose.

@@ -113,9 +113,9 @@ impl Shell {
     pub(crate) fn look_at_stop(&mut self, key: Key) {
         let Some(run) = self.links.get(&key).and_then(|link| link.run.as_ref()) else { return };
         let (inc, stage, cell) = (run.inc, run.stop, run.cell.clone());
-        if let Some(cell) = cell.as_ref().filter(|cell| cell.get_status() == ActorStatus::Stopped) {
-            let outcome = if stage == StopStage::Killed { StopOutcome::Killed } else { StopOutcome::Gone };
-            self.stopped(key, inc, cell, outcome);
+        if cell.as_ref().is_some_and(|cell| cell.get_status() == ActorStatus::Stopped) {
+            // Its end is heard before this message is, if it can be heard at all.
+            drop(self.me.send_message(SupMsg::Unheard { key, inc }));
             return;
         }
         if run.stop_by.is_none_or(|by| by > Instant::now()) {
@@ -141,6 +141,14 @@ impl Shell {
                 run.desk.give_up.notify_one();
             }
         }
+    }
+
+    /// All that was to be heard of a child that is gone has been heard: whatever is left of its stop ends now.
+    pub(crate) fn unheard(&mut self, key: Key, inc: u64) {
+        let run = self.links.get(&key).and_then(|link| link.run.as_ref()).filter(|run| run.inc == inc);
+        let Some((stage, cell)) = run.and_then(|run| Some((run.stop, run.cell.clone()?))) else { return };
+        let outcome = if stage == StopStage::Killed { StopOutcome::Killed } else { StopOutcome::Gone };
+        self.stopped(key, inc, &cell, outcome);
     }
 
     fn kill_overdue(&mut self, key: Key) {
