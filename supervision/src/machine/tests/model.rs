@@ -9,6 +9,7 @@ use super::*;
 #[path = "../../../tests/model/shared"]
 mod shared {
     pub(super) mod naive;
+    #[allow(dead_code, reason = "the machine does not know how a child is stopped")]
     pub(super) mod program;
     pub(super) mod seeds;
 

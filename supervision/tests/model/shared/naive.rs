@@ -115,6 +115,12 @@ impl Naive {
         self.kids.values().map(|kid| (kid.name, state(kid), kid.inc, kid.attempt, kid.restarts)).collect()
     }
 
+    /// Restarts within the period, counted afresh.
+    pub(crate) fn restarts_in_period(&self) -> usize {
+        let period = u64::try_from(PERIOD.as_millis()).unwrap();
+        self.ticks.iter().filter(|at| self.now - **at < period).count()
+    }
+
     /// True if the child is up.
     pub(crate) fn is_up(&self, name: usize) -> bool {
         self.key(name).is_some_and(|key| matches!(self.kids[&key].is, Is::Up { .. }))
@@ -339,9 +345,7 @@ impl Naive {
         }
         if plan.counts {
             self.ticks.push(self.now);
-            let period = u64::try_from(PERIOD.as_millis()).unwrap();
-            let within = self.ticks.iter().filter(|at| self.now - **at < period).count();
-            if within > self.max_restarts as usize {
+            if self.restarts_in_period() > self.max_restarts as usize {
                 return self.shut_down("intensity");
             }
         }

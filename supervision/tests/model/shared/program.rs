@@ -46,6 +46,7 @@ pub(crate) struct Plan {
     pub(crate) significant: bool,
     pub(crate) counts: bool,
     pub(crate) backoff: Option<BackoffPolicy>,
+    /// It is killed where others are asked to stop.
     pub(crate) brutal: bool,
 }
 

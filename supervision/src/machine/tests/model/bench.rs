@@ -24,6 +24,8 @@ pub(super) struct Bench {
     log: Vec<String>,
     answers: BTreeMap<usize, &'static str>,
     exit: Option<String>,
+    /// Ends told of in this step.
+    ended: usize,
     booted: Vec<bool>,
     /// Every incarnation and timer that is over.
     stale: Vec<(Key, u64)>,
@@ -99,6 +101,7 @@ impl Bench {
             log: Vec::new(),
             answers: BTreeMap::new(),
             exit: None,
+            ended: 0,
             booted: Vec::new(),
             stale: Vec::new(),
             fired: Vec::new(),
@@ -176,11 +179,11 @@ impl Bench {
                 assert!(self.exit.replace(reason.text()).is_none(), "ended twice");
                 None
             }
-            Effect::Changed { .. }
-            | Effect::Ended { .. }
-            | Effect::Removed { .. }
-            | Effect::Forget { .. }
-            | Effect::Meltdown { .. } => None,
+            Effect::Ended { .. } => {
+                self.ended += 1;
+                None
+            }
+            Effect::Changed { .. } | Effect::Removed { .. } | Effect::Forget { .. } | Effect::Meltdown { .. } => None,
         }
     }
 
@@ -201,6 +204,7 @@ impl Bench {
 
     pub(super) fn step(&mut self, step: &Step, ticket: usize) {
         self.log.clear();
+        self.ended = 0;
         match step {
             Step::Ends(name, end) => {
                 let up = self.machine.key_of(&id(*name)).and_then(|key| Some((key, self.up.remove(&key)?)));
@@ -261,7 +265,9 @@ impl Bench {
             Phase::Down(Down::Ignored) => "ignored",
             Phase::Running { .. } => "running",
             Phase::Waiting { cooling: true, .. } => "cooling_down",
-            Phase::Waiting { .. } | Phase::Queued => "backing_off",
+            Phase::Waiting { .. } => "backing_off",
+            Phase::Queued if self.machine.round_waits_until().is_some_and(|at| at > self.now) => "backing_off",
+            Phase::Queued => "queued",
             Phase::Starting => "starting",
             Phase::Stopping { .. } => "stopping",
         };
@@ -309,6 +315,11 @@ pub(super) fn agrees(program: &Program, with_the_past: bool) -> Result<(), TestC
         }
         bench.step(step, number + 1);
         naive.step(step, number + 1);
+        if naive.over.is_none() {
+            prop_assert_eq!(bench.machine.restarts_in_period(bench.now), naive.restarts_in_period());
+        }
+        let over = |line: &&String| line.starts_with("end") || line.starts_with("fail");
+        prop_assert_eq!(bench.ended, bench.log.iter().filter(over).count(), "each end is told once: {:?}", bench.log);
         prop_assert_eq!(&bench.log, &naive.log, "step {}: {:?}", number, step);
         prop_assert_eq!(&bench.answers, &naive.answers, "step {}: {:?}", number, step);
         prop_assert_eq!(bench.exit.as_deref(), naive.over, "step {}: {:?}", number, step);

@@ -11,7 +11,7 @@ use super::super::rig::{Rig, child};
 use super::bench::reason;
 use super::shared::program::End;
 use super::shared::seeds::holds;
-use super::{Down, Handling, Input, Instant, Phase, SlidingWindow};
+use super::{Down, Family, Handling, Input, Instant, Phase, SlidingWindow};
 use crate::backoff::{BackoffPolicy, Budget, Exhausted, Jitter, ResetRule};
 use crate::child_spec::{AutoShutdown, Policy, Restart, Strategy as Siblings};
 use crate::machine::{ChildId, Request};
@@ -317,6 +317,26 @@ fn p9_the_last_significant_child_is_the_one_that_counts() {
         }
         Ok(())
     });
+}
+
+#[test]
+fn p10_independent_children_are_stopped_a_thousand_at_a_time_newest_first() {
+    let mut rig = Rig::booted(Siblings::OneForOne, 0, vec![child(Restart::Permanent); 1500]);
+    rig.machine.rules.family = Family::Dynamic;
+    rig.manual = true;
+    rig.feed(Input::Shutdown);
+    let stops = |from: u64, to: u64| (from..to).rev().map(|key| format!("stop {key}#1")).collect::<Vec<_>>();
+    assert_eq!(rig.log, stops(1500 - 1024, 1500));
+    rig.log.clear();
+    for key in [1499, 800] {
+        rig.feed(Input::Exited { key, inc: 1, reason: reason(End::Shutdown) });
+    }
+    assert_eq!(rig.log, stops(1500 - 1026, 1500 - 1024));
+    for key in (0..1500).rev().filter(|key| ![1499, 800].contains(key)) {
+        assert!(rig.exit.is_none());
+        rig.feed(Input::Exited { key, inc: 1, reason: reason(End::Shutdown) });
+    }
+    assert!(rig.exit.is_some());
 }
 
 #[test]
