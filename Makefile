@@ -48,7 +48,7 @@ bench-supervision: ## supervision beside tokio, ractor, kameo and, if there is o
 measure-faults: ## what a fault in one part costs the others, by class (release profile, long)
 	$(CARGO) bench --bench faults
 
-soak: ## the long forms of properties and storms, model checking, mutants (hours)
+soak: ## the long forms of properties and storms, then mutants (hours)
 	scripts/soak
 
 soak-properties: ## each property on ten thousand cases; SOAK_SEED and SOAK_CASES as printed replay
