@@ -83,7 +83,7 @@ impl Machine {
         for ticket in asked {
             turn.reply(ticket, Err(AdminError::StartFailed(reason.clone())));
         }
-        if isolated {
+        if isolated && matches!(self.mode, Mode::Booting | Mode::Up) {
             child.fresh = false;
             self.decide(turn, key, reason);
             return;
