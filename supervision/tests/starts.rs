@@ -11,7 +11,10 @@ use supervision::{AdminError, Incarnation, Init, StartMode, Started, TemplateSlo
 async fn root_with(children: Vec<ChildSpec>) -> SupervisorHandle {
     let intensity = Intensity { max_restarts: 50, period: Duration::from_secs(5) };
     let spec = SupervisorSpec { children, intensity, ..SupervisorSpec::default() };
-    Supervisor::start_root(spec, TreeStore::new()).await.unwrap()
+    match Supervisor::start_root(spec, TreeStore::new()).await {
+        Ok(root) => root,
+        Err(error) => panic!("{error}"),
+    }
 }
 
 async fn state(root: &SupervisorHandle, id: &str) -> Option<NodeState> {

@@ -148,8 +148,30 @@ impl Machine {
                 }
                 self.on_request(turn, ticket, *request);
             }
-            _ if self.rules.family == Family::Template => turn.reply(ticket, Err(AdminError::NotSupported)),
-            request => self.on_request(turn, ticket, request),
+            Request::Terminate(_)
+            | Request::Restart(_)
+            | Request::StartNow(_)
+            | Request::Delete(_)
+            | Request::Cycle(_)
+            | Request::Remove(_)
+            | Request::Suspend(_)
+            | Request::Resume(_)
+            | Request::ResetBackoff(_)
+            | Request::Adopt(..)
+                if self.rules.family == Family::Template =>
+            {
+                turn.reply(ticket, Err(AdminError::NotSupported));
+            }
+            Request::Terminate(_)
+            | Request::Restart(_)
+            | Request::StartNow(_)
+            | Request::Delete(_)
+            | Request::Cycle(_)
+            | Request::Remove(_)
+            | Request::Suspend(_)
+            | Request::Resume(_)
+            | Request::ResetBackoff(_)
+            | Request::Adopt(..) => self.on_request(turn, ticket, request),
         }
     }
 

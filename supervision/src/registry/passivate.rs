@@ -51,7 +51,10 @@ impl<K: Hash + Eq + Clone + Send + Sync + 'static, M: Send + 'static> DirectoryI
         }
         // Whoever leaves makes up first for one beyond the bound.
         let beyond = roster.beyond();
-        let asked = (0..=beyond).map(|_| roster.ask_one()).fold(true, |all, asked| all && asked);
+        let mut asked = true;
+        for _ in 0..=beyond {
+            asked &= roster.ask_one();
+        }
         let waiting = Waiting::begin(&roster.waiting);
         // Nobody is idle, but somebody may be on the way out that nobody waits for.
         if !asked && roster.leaving.load(Ordering::Acquire) < waiting.how_many() + beyond {

@@ -80,11 +80,10 @@ impl Shell {
 
     /// Says which incarnation it is that has started already.
     fn with_actor(&self, error: AdminError, id: &ChildId) -> AdminError {
-        match error {
-            AdminError::AlreadyStarted(_) => {
-                AdminError::AlreadyStarted(self.machine.key_of(id).and_then(|key| self.actor_of(key)))
-            }
-            other => other,
+        if matches!(error, AdminError::AlreadyStarted(_)) {
+            AdminError::AlreadyStarted(self.machine.key_of(id).and_then(|key| self.actor_of(key)))
+        } else {
+            error
         }
     }
 

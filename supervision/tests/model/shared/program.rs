@@ -47,6 +47,7 @@ pub(crate) struct Plan {
     pub(crate) counts: bool,
     pub(crate) backoff: Option<BackoffPolicy>,
     /// It is killed where others are asked to stop.
+    #[allow(dead_code, reason = "read where there is somebody to stop: not beside the machine alone")]
     pub(crate) brutal: bool,
 }
 
