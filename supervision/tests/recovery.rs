@@ -40,11 +40,14 @@ impl Actor for Counter {
 
 async fn next(address: &Address<Count>) -> u32 {
     address.wait_live().await;
-    address.call(Count::Next, Duration::from_secs(5)).await.unwrap()
+    match address.call(Count::Next, Duration::from_secs(5)).await {
+        Ok(count) => count,
+        Err(error) => panic!("{error}"),
+    }
 }
 
 async fn restarted(root: &SupervisorHandle, incarnation: u64) {
-    while root.which_child(&"counter".into()).await.unwrap().incarnation < incarnation {
+    while root.which_child(&"counter".into()).await.is_ok_and(|child| child.incarnation < incarnation) {
         tokio::task::yield_now().await;
     }
 }

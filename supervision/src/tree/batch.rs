@@ -11,7 +11,7 @@ use crate::tree::{NodeFacts, TreeOp, View, Viewer};
 /// Batches kept for followers that are behind or come back.
 const BATCHES: usize = if cfg!(test) { 96 } else { 4096 };
 /// Changes kept in all of them.
-const CHANGES: usize = 262_144;
+const CHANGES: usize = 16_384;
 /// Changes in one batch.
 pub(crate) const BATCH: usize = if cfg!(test) { 6 } else { 2000 };
 
