@@ -18,6 +18,9 @@ use supervision::chaos::Fault;
 use supervision::tree::{NodeState, NodeView, Query};
 use tokio::sync::watch;
 
+/// What each session was told of the ends of its runs, and when.
+type Ends = Arc<Mutex<HashMap<String, Vec<(Instant, String)>>>>;
+
 /// Sessions whose turns are timed.
 pub(crate) const SESSIONS: usize = 32;
 /// Agents they belong to, each with a provider of its own: one provider lets 16 calls in at a time, and here all stream
@@ -78,7 +81,7 @@ pub(crate) struct Round {
 /// A client, and when its runs ended.
 pub(crate) struct Seat {
     pub(crate) client: Client,
-    ends: Arc<Mutex<HashMap<String, Vec<(Instant, String)>>>>,
+    ends: Ends,
     changed: watch::Receiver<()>,
     _driver: DriverTask,
 }
@@ -161,7 +164,7 @@ impl Field {
         let mut options = ClientOptions::cli(format!("ws://{}/", self.running.address), token, SCOPES);
         options.request_timeout = PATIENCE;
         let (client, mut events, driver) = connect(&options).await.ok()?;
-        let ends: Arc<Mutex<HashMap<String, Vec<(Instant, String)>>>> = Arc::default();
+        let ends: Ends = Arc::default();
         let (told, changed) = watch::channel(());
         let noted = Arc::clone(&ends);
         // The bench's own task, not an actor's.

@@ -74,7 +74,7 @@ fn main() {
             }
         }
         println!();
-        rebuilds::all(&names, pairs).await;
+        Box::pin(rebuilds::all(&names, pairs)).await;
         println!("\nload average at the end: {}", load());
     });
 }
@@ -130,7 +130,13 @@ pub(crate) fn name(fault: Fault) -> &'static str {
         Fault::Panic => "panic",
         Fault::Hang => "hang",
         Fault::Kill => "kill",
-        other => unreachable!("{other:?} is not measured"),
+        Fault::Error
+        | Fault::Block(_)
+        | Fault::PanicAtStart
+        | Fault::FailStart(_)
+        | Fault::HangAtStart
+        | Fault::PanicAtStop
+        | Fault::HangAtStop => unreachable!("{fault:?} is not measured"),
     }
 }
 

@@ -119,10 +119,12 @@ impl Raging {
     async fn nodes(&mut self) -> Result<Vec<Value>, Failure> {
         loop {
             match self.gateway.call("tree.snapshot", json!({})).await {
-                Ok(mut snapshot) => match snapshot["nodes"].take() {
-                    Value::Array(nodes) => return Ok(nodes),
-                    _ => return Err(Failure::Failed(String::from("the gateway shows no tree"))),
-                },
+                Ok(mut snapshot) => {
+                    let Value::Array(nodes) = snapshot["nodes"].take() else {
+                        return Err(Failure::Failed(String::from("the gateway shows no tree")));
+                    };
+                    return Ok(nodes);
+                }
                 Err(Failure::Unreachable { .. }) => self.reopen().await?,
                 Err(error) => return Err(error),
             }
