@@ -70,7 +70,7 @@ async fn the_same_device_gets_the_same_token_again() {
     let (_first, hello) = device(&gateway, &identity, &["operator.read"]).await;
     let (_second, again) = device(&gateway, &identity, &["operator.read"]).await;
     assert_eq!(token(&hello), token(&again));
-    gateway.services.tree.act(&gateway.path("devices"), Action::Restart).await.unwrap();
+    gateway.services.tree.act(&gateway.path("control/devices"), Action::Restart).await.unwrap();
     let (_third, kept) = device(&gateway, &identity, &["operator.read"]).await;
     assert_eq!(token(&hello), token(&kept));
     gateway.stop().await;
@@ -150,7 +150,7 @@ async fn the_tree_can_be_asked_and_acted_on() {
     let got = client.call("tree.get", json!({ "path": "root/control" })).await;
     let names: Vec<&str> =
         got["payload"]["children"].as_array().unwrap().iter().flat_map(|node| node["name"].as_str()).collect();
-    assert_eq!(names, ["broadcast", "connections", "listener"]);
+    assert_eq!(names, ["devices", "broadcast", "connections", "listener"]);
     let acted = client.call("tree.act", json!({ "path": "root/control/broadcast", "action": "restart" })).await;
     assert_eq!(acted["payload"], json!({ "ok": true, "path": "root/control/broadcast", "action": "restart" }));
     let history = client.call("tree.history", json!({ "path": "root/control/broadcast" })).await;

@@ -127,7 +127,12 @@ impl Field {
             Fault::Error => "injected error",
             Fault::Hang => "a message was worked on for more than 250ms",
             Fault::Kill => "killed",
-            other => panic!("{other:?} is not among the faults of these tests"),
+            Fault::Block(_)
+            | Fault::PanicAtStart
+            | Fault::FailStart(_)
+            | Fault::HangAtStart
+            | Fault::PanicAtStop
+            | Fault::HangAtStop => panic!("{fault:?} is not among the faults of these tests"),
         };
         assert!(exits.iter().any(|exit| exit.text.contains(expected)), "{expected}: {exits:?}, {node:?}");
     }
