@@ -307,8 +307,10 @@ impl Marked {
         let mut seat = self.target.lock();
         // A successor may be on the list already.
         seat.live.take_if(|live| live.cell.get_id() == self.cell.get_id());
-        if seat.live.is_none() && seat.faults.is_empty() {
-            drop(seat);
+        let gone = seat.live.is_none() && seat.faults.is_empty();
+        drop(seat);
+        // Told twice, the second time perhaps after a successor has been given a place of its own.
+        if gone && targets.get(&self.target.path).is_some_and(|there| Arc::ptr_eq(there, &self.target)) {
             targets.remove(&self.target.path);
         }
     }
