@@ -9,7 +9,7 @@ SOAK_SEED ?= $(shell date +%s)
 SOAK_RUN := $(CARGO) nextest run -p supervision --all-features --locked --profile soak --cargo-profile soak
 
 .PHONY: help check test lint fmt clippy doc benches default-build run-tests bench bench-supervision audit demo-llm \
-	soak soak-properties soak-storms soak-mutants
+	soak soak-properties soak-storms soak-model-check soak-mutants
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -60,6 +60,9 @@ soak-storms: ## a minute of faults on ten thousand actors, a million lives under
 	@echo "SOAK_SEED=$(SOAK_SEED)"
 	SOAK_SEED=$(SOAK_SEED) SOAK_SECONDS=$${SOAK_SECONDS:-60} SOAK_CYCLES=$${SOAK_CYCLES:-1000000} $(SOAK_RUN) \
 		--test storm --test-threads 1
+
+soak-model-check: ## what was written by hand for threads, under all their interleavings up to four preemptions
+	LOOM_MAX_PREEMPTIONS=4 $(CARGO) nextest run -p supervision --all-features --locked --test model_check
 
 soak-mutants: ## every small change of a decision is noticed by a test (needs cargo-mutants)
 	scripts/soak-mutants

@@ -58,7 +58,7 @@ impl StartCtx {
         &self.checkpoint
     }
 
-    /// The state of the incarnation before, if that ended cleanly, its spec says [`ChildSpec::carry_state`] and it is
+    /// The state of the incarnation before, if that ended cleanly, its spec says [`carry_state`](crate::ChildSpec::carry_state) and it is
     /// an `S`. Given once: here or to [`Ctx::carried`](crate::Ctx::carried).
     #[must_use]
     pub fn carried<S: Any + Send>(&self) -> Option<S> {

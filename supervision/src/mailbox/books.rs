@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::mailbox::lane::{Item, ItemId, Lane, LaneState};
 use crate::mailbox::quarantine::{Quarantine, Quarantined};
 
-/// An item being worked on. It stays in the queue's books until [`StableQueue::done`] or [`StableQueue::put_back`].
+/// An item being worked on. It stays in the queue's books until it is done or put back.
 #[derive(Debug)]
 #[must_use = "it stays in hand until it is done or put back"]
 pub struct InHand<T> {
