@@ -100,3 +100,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn settings_at_their_limits_are_accepted() {
+    let hour = Duration::from_secs(3600);
+    let even = BackoffPolicy { initial: hour, max: hour, factor: 1.0, ..BackoffPolicy::default() };
+    assert_eq!(even.check(), Ok(()));
+    let budget = Budget { max: 1, per: Duration::from_nanos(1) };
+    assert_eq!(BackoffPolicy { window: Some(budget), ..BackoffPolicy::default() }.check(), Ok(()));
+    for jitter in [Jitter::Additive(0.0), Jitter::Additive(1.0), Jitter::Symmetric(1.0)] {
+        assert_eq!(BackoffPolicy { jitter, ..BackoffPolicy::default() }.check(), Ok(()));
+    }
+}
