@@ -5,17 +5,22 @@
 
 mod abort;
 pub mod accept;
-pub mod command;
+mod answers;
+mod arrivals;
+mod command;
 pub mod conversation;
 pub mod directory;
 pub mod dm_scope;
 pub mod handle;
 pub mod history;
 mod intake;
+mod expiry;
 mod journal;
+mod queue;
 pub mod recovery;
 mod runs;
 mod session;
+mod settings;
 mod synthetic;
 mod writer;
 

@@ -61,6 +61,8 @@ pub struct RunJob {
     pub started_at: EpochMs,
     /// The one model to ask, instead of the agent's.
     pub model: Option<String>,
+    /// True when an owner started it.
+    pub owner: bool,
 }
 
 impl RunJob {
@@ -116,6 +118,8 @@ pub struct RunFailure {
 
 /// The session's ear.
 pub trait RunSink: Send + Sync + 'static {
+    /// Messages that came meanwhile and are taken into the run here, at a safe point; durable when they are given.
+    fn steered(&self) -> BoxFuture<'static, Vec<Message>>;
     /// Puts a message into the transcript; resolves to true when it is durable.
     fn append(&self, message: Message) -> BoxFuture<'static, bool>;
     /// The run is over. Called once; nothing follows.

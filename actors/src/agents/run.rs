@@ -60,6 +60,8 @@ pub enum RunMessage {
         /// Its result.
         result: ToolResult,
     },
+    /// A message waits to be taken in at the next safe point.
+    Steered,
     /// Stop as soon as you can, keep what is there.
     Abort,
     /// The run has taken as long as it may.
@@ -132,6 +134,8 @@ impl Actor for RunActor {
             RunMessage::Event(kind) => state.publish(kind, ctx),
             RunMessage::CallTools { calls, reply } => state.call_tools(calls, reply, ctx),
             RunMessage::ToolDone { call_id, result } => state.tool_done(call_id, result, ctx),
+            // The turn asks for messages at its safe points by itself.
+            RunMessage::Steered => {}
             RunMessage::Abort => state.cancel.cancel(),
             RunMessage::TimeUp => {
                 state.is_late = true;

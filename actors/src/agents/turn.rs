@@ -179,7 +179,11 @@ async fn tools(
         }
         job.history.push(message);
     }
-    (!port.cancel.is_cancelled()).then_some(())
+    if port.cancel.is_cancelled() {
+        return None;
+    }
+    job.history.extend(port.sink.steered().await);
+    Some(())
 }
 
 fn tool_message(call: ToolRequest, result: ToolResult, services: &RunServices) -> Message {

@@ -5,10 +5,13 @@
 
 pub mod agents;
 pub mod channels;
+mod commands;
 pub mod gateway;
 pub mod logging;
+mod messages;
 pub mod models;
 mod reader;
+mod reset;
 pub mod session;
 
 use super::document::{Files, Node};
@@ -23,7 +26,10 @@ pub use channels::telegram::{TelegramAccountConfig, TelegramConfig};
 pub use gateway::{AuthMode, Bind, ControlUiConfig, GatewayAuthConfig, GatewayConfig, RateLimitConfig, ReloadMode};
 pub use logging::{ConsoleStyle, LogLevel, LoggingConfig};
 pub use models::{ModelConfig, ModelCost, ModelsConfig, ProviderConfig};
-pub use session::{DmScope, SessionConfig, SessionScope};
+pub use commands::CommandsConfig;
+pub use messages::{MAX_CAP, MAX_DEBOUNCE, MessagesConfig, QueueConfig, QueueDrop, QueueMode};
+pub use reset::{ResetConfig, ResetPolicy};
+pub use session::{DmScope, GroupScope, SessionConfig, SessionScope};
 
 /// All settings. `Config::default()` is what a missing file means.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -38,6 +44,10 @@ pub struct Config {
     pub channels: ChannelsConfig,
     /// How messages are assigned to sessions.
     pub session: SessionConfig,
+    /// How messages wait.
+    pub messages: MessagesConfig,
+    /// Who may command by chat.
+    pub commands: CommandsConfig,
     /// What is logged, and where.
     pub logging: LoggingConfig,
 }
@@ -60,6 +70,8 @@ impl Config {
             models: models::read(&root.section("models")),
             channels: channels::read(&root.section("channels")),
             session: session::read(&root.section("session")),
+            messages: messages::read(&root.section("messages")),
+            commands: commands::read(&root.section("commands")),
             logging: logging::read(&root.section("logging")),
         };
         context.finish(issues, warnings);
@@ -69,7 +81,7 @@ impl Config {
 
 /// The keys that have an effect here, in the spelling of the table.
 pub(super) fn used_keys() -> impl Iterator<Item = &'static str> {
-    [gateway::USED, agents::USED, models::USED, channels::telegram::USED, session::USED, logging::USED]
+    [gateway::USED, agents::USED, models::USED, channels::telegram::USED, session::USED, reset::USED, messages::USED, commands::USED, logging::USED]
         .into_iter()
         .flatten()
         .copied()

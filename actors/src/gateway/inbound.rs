@@ -75,6 +75,10 @@ impl Intake {
                 reply_to: group.then(|| inbound.message_id.clone()),
             }),
             model: None,
+            owner: self.config.current().config.commands.is_owner(&inbound.channel, &inbound.sender.id),
+            sender: inbound.sender.name.clone().or_else(|| inbound.sender.username.clone()),
+            queue_mode: None,
+            priority: false,
         };
         match self.sessions.submit(&session, submission).await {
             Ok(SubmitAck::Accepted | SubmitAck::Stopped(_)) => Ok(Accepted::New),

@@ -43,7 +43,7 @@ impl AbortAnswer {
         Self { runs: Vec::new(), asker: Asker::Call(reply) }
     }
 
-    fn nobody() -> Self {
+    pub(super) fn nobody() -> Self {
         Self { runs: Vec::new(), asker: Asker::Nobody }
     }
 
@@ -64,10 +64,10 @@ impl AbortAnswer {
 
 /// Input that will not be run, on its way to the store.
 pub(crate) struct Dropped {
-    run: RunId,
-    ending: Ending,
-    reason: &'static str,
-    answer: Option<AbortAnswer>,
+    pub(super) run: RunId,
+    pub(super) ending: Ending,
+    pub(super) reason: &'static str,
+    pub(super) answer: Option<AbortAnswer>,
 }
 
 impl std::fmt::Debug for Dropped {
@@ -85,13 +85,9 @@ impl SessionState {
         mut answer: AbortAnswer,
         ctx: &Ctx<SessionMessage>,
     ) -> ActorResult {
-        let (drop_now, keep): (Vec<_>, Vec<_>) =
-            self.waiting.drain(..).partition(|input| run.is_none_or(|run| input.run_id == run.as_str()));
-        self.waiting = keep.into();
-        let mut dropped = Vec::with_capacity(drop_now.len());
-        for input in drop_now {
-            let (ending, commit) = self.drop_input(&input)?;
-            dropped.push((ending, commit));
+        let mut dropped = Vec::new();
+        for input in self.queue.abort(run.map(RunId::as_str)) {
+            dropped.push(self.drop_input(&input)?);
             answer.runs.push(RunId::parse(&input.run_id)?);
         }
         // A run whose answer is on its way to the store can't be aborted any more.
@@ -134,12 +130,13 @@ impl SessionState {
         }
     }
 
-    fn abort_active(&mut self, reason: &'static str, ctx: &Ctx<SessionMessage>) {
+    pub(super) fn abort_active(&mut self, reason: &'static str, ctx: &Ctx<SessionMessage>) {
         let Some(active) = &mut self.active else { return };
         if active.ending.is_some() || active.aborting.is_some() {
             return;
         }
         active.aborting = Some(reason);
+        self.queue.is_ending();
         // A run whose mailbox is full or gone is stopped by the deadline.
         drop(active.address.try_cast(RunMessage::Abort));
         ctx.send_after(ABORT_PATIENCE, SessionMessage::AbortDeadline(active.job.run.clone())).detach();
@@ -155,7 +152,7 @@ impl SessionState {
     }
 
     /// Input that waited will not be run: its end, and the commit of it.
-    fn drop_input(&mut self, input: &AcceptRecord) -> Result<(Ending, Commit), BoxError> {
+    pub(super) fn drop_input(&mut self, input: &AcceptRecord) -> Result<(Ending, Commit), BoxError> {
         let now = self.services.run.clock.now_ms();
         let run = RunId::parse(&input.run_id)?;
         let end = RunEnd {
@@ -174,6 +171,8 @@ impl SessionState {
             session: self.key.to_string(),
             state: RunState::Open,
             attempts: 0,
+            joined: Vec::new(),
+            owner: input.owner,
             started_at: now,
             route: input.route.clone(),
             model: input.model.clone(),
@@ -197,6 +196,7 @@ impl SessionState {
             attempt: 0,
             started_at: now,
             model: None,
+            owner: false,
         }
     }
 

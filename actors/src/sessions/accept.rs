@@ -3,6 +3,7 @@
 use ring::digest;
 
 use crate::clock::EpochMs;
+use crate::config::QueueMode;
 use crate::ids::{RunId, SessionKey};
 use crate::store::records::{DedupeRecord, Route, RunEnd};
 use crate::store::{StoreError, keys};
@@ -25,6 +26,14 @@ pub struct Submission {
     pub route: Option<Route>,
     /// The one model to ask, as `<provider>/<model>`; none: the agent's, with its fallbacks.
     pub model: Option<String>,
+    /// True when the sender is an owner: a client with `operator.admin`, or a sender the configuration names.
+    pub owner: bool,
+    /// Who sent it, for people, where several write.
+    pub sender: Option<String>,
+    /// What is to happen while the session is busy; none: what the session's settings say.
+    pub queue_mode: Option<QueueMode>,
+    /// An owner's word that goes before everything that waits.
+    pub priority: bool,
 }
 
 impl Submission {
@@ -103,6 +112,10 @@ mod tests {
             text: text.into(),
             route: None,
             model: None,
+            owner: true,
+            sender: None,
+            queue_mode: None,
+            priority: false,
         }
     }
 

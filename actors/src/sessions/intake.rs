@@ -4,9 +4,10 @@ use supervision::{ActorResult, Ctx, Reply};
 
 use super::abort::AbortAnswer;
 use super::accept::{Submission, SubmitAck, SubmitError};
-use super::command::{self, Command};
+use super::command::Command;
 use super::journal;
 use super::session::{Accepting, MAX_WAITING, SessionMessage, SessionState, Stored};
+use crate::config::QueueMode;
 use crate::ids::RunId;
 use crate::store::records::{DedupeRecord, RunRecord, RunState};
 use crate::store::{Outcome, StoreError, value};
@@ -18,16 +19,33 @@ impl SessionState {
         reply: Reply<Result<SubmitAck, SubmitError>>,
         ctx: &Ctx<SessionMessage>,
     ) -> ActorResult {
-        if command::parse(&submission.text) == Some(Command::Stop) {
-            self.abort(None, "stop", AbortAnswer::message(reply), ctx)?;
-            return Ok(());
+        let rules = self.queue_rules();
+        let mut submission = submission;
+        match rules.command(&submission.text) {
+            Some(Command::Stop) => {
+                self.abort(None, "stop", AbortAnswer::message(reply), ctx)?;
+                return Ok(());
+            }
+            Some(Command::Ask(question)) => {
+                self.ask(question, submission, reply, ctx);
+                return Ok(());
+            }
+            Some(Command::Steer { text }) => {
+                submission.priority |= submission.owner;
+                submission.queue_mode.get_or_insert(QueueMode::Steer);
+                submission.text = text;
+            }
+            Some(Command::Reset { .. }) | None => {}
         }
         if self.services.closing.is_cancelled() {
             reply.send(Err(SubmitError::Stopping));
             return Ok(());
         }
-        let waiting = self.accepting.len() + self.waiting.len();
-        if waiting >= MAX_WAITING {
+        let waiting = self.accepting.len() + self.queue.len();
+        let channel = submission.route.as_ref().map(|route| route.channel.as_str());
+        let settings = rules.for_input(channel, submission.queue_mode);
+        let is_busy = self.active.is_some() || waiting > 0;
+        if waiting >= MAX_WAITING || (is_busy && self.queue.refuses(&settings, self.accepting.len())) {
             reply.send(Err(SubmitError::Full(waiting)));
             return Ok(());
         }
@@ -57,8 +75,7 @@ impl SessionState {
         match result {
             Ok(Outcome::Committed) => {
                 accepting.reply.send(Ok(SubmitAck::Accepted));
-                self.waiting.push_back(accepting.record);
-                self.start_next(ctx)?;
+                self.arrived(accepting.record, ctx)?;
             }
             Ok(Outcome::Conflict { key, value }) => self.repeated(accepting, &key, &value, ctx),
             Err(error) => accepting.reply.send(Err(SubmitError::Store(error))),
@@ -105,7 +122,7 @@ impl SessionState {
             return Some(SubmitAck::Ended(Box::new(end.clone())));
         }
         let active = self.active.as_ref().is_some_and(|active| active.run() == run);
-        let waits = self.waiting.iter().any(|record| record.run_id == run.as_str());
+        let waits = self.queue.knows(run.as_str());
         let comes = self.accepting.iter().any(|accepting| accepting.submission.run == *run);
         (active || waits || comes).then_some(SubmitAck::InFlight)
     }

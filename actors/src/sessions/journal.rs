@@ -2,6 +2,7 @@
 
 use crate::clock::EpochMs;
 use crate::ids::{RunId, SessionKey};
+use crate::message::Usage;
 use crate::store::records::{AcceptRecord, OutboxRecord, OutboxState, Route, RunEnd, RunRecord, RunState};
 use crate::store::rows::{self, SessionRow};
 use crate::store::{Append, Commit, StoreError, keys, value};
@@ -17,9 +18,19 @@ pub(super) fn accept_key(session: &SessionKey, seq: u64) -> Vec<u8> {
 /// Key of a run.
 #[must_use]
 pub(super) fn run_key(session: &SessionKey, run: &RunId) -> Vec<u8> {
+    named_run_key(session, run.as_str())
+}
+
+fn named_run_key(session: &SessionKey, run: &str) -> Vec<u8> {
     let mut key = keys::folder(keys::RUN, session.as_str());
-    key.extend_from_slice(run.as_str().as_bytes());
+    key.extend_from_slice(run.as_bytes());
     key
+}
+
+/// The end of a run that was part of another one: its text is the other one's.
+#[must_use]
+pub(super) fn part_of(end: &RunEnd) -> RunEnd {
+    RunEnd { text: String::new(), usage: Usage::default(), tools: Vec::new(), ..end.clone() }
 }
 
 /// Key of a delivery. Numbers are times with a tail, so that they grow over restarts without a counter.
@@ -46,6 +57,11 @@ pub(super) fn accept(
         text: submission.text.clone(),
         route: submission.route.clone(),
         model: submission.model.clone(),
+        owner: submission.owner,
+        sender: submission.sender.clone(),
+        queue_mode: submission.queue_mode.map(|mode| mode.as_str().to_owned()),
+        priority: submission.priority,
+        overflow: Vec::new(),
         at: now,
         epoch: 0,
     };
@@ -56,23 +72,35 @@ pub(super) fn accept(
     Ok((record, commit))
 }
 
-/// Input goes into the transcript and a run opens; the accept record is freed by the same commit.
+/// Input goes into the transcript and a run opens, or takes it in; the accept records are freed by the same commit.
 ///
 /// # Errors
 /// When a record can't be encoded.
 pub(super) fn consume(
     session: &SessionKey,
-    seq: u64,
+    inputs: &[AcceptRecord],
     run: &RunId,
     record: &RunRecord,
-    append: Option<Append>,
+    appends: Vec<Append>,
 ) -> Result<Commit, StoreError> {
-    let mut commit = Commit::new().put(run_key(session, run), value::encode(record)?).delete(accept_key(session, seq));
-    commit.appends.extend(append);
+    let mut commit = Commit::new().put(run_key(session, run), value::encode(record)?);
+    for input in inputs {
+        commit = commit.delete(accept_key(session, input.seq));
+    }
+    commit.appends = appends;
     Ok(commit)
 }
 
-/// A run ends: its last message, its answer for repeats, its delivery and the row, together.
+/// Input that waits is stored again, with the lines of what gave way.
+///
+/// # Errors
+/// When the record can't be encoded.
+pub(super) fn rewrite(session: &SessionKey, input: &AcceptRecord) -> Result<Commit, StoreError> {
+    Ok(Commit::new().put(accept_key(session, input.seq), value::encode(input)?))
+}
+
+/// A run ends: its last message, its answer for repeats, its delivery and the row, together. The runs of messages that
+/// it took in end with it, without a text of their own.
 ///
 /// # Errors
 /// When a record can't be encoded.
@@ -90,6 +118,10 @@ pub(super) fn finish(
         ..open.clone()
     };
     let mut commit = Commit::new().put(run_key(session, run), value::encode(&record)?);
+    let part = RunRecord { state: RunState::Ended(Box::new(part_of(end))), joined: Vec::new(), ..record };
+    for joined in &open.joined {
+        commit = commit.put(named_run_key(session, joined), value::encode(&part)?);
+    }
     commit.appends.extend(append);
     if let Some(delivery) = delivery {
         commit = commit.put(outbox_key(&delivery.route, delivery.seq), value::encode(delivery)?);

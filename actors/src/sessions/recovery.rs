@@ -8,6 +8,7 @@ use supervision::{ActorResult, BoxError, Ctx};
 
 use super::conversation::Conversation;
 use super::journal;
+use super::queue::Queue;
 use super::runs::{ActiveRun, MAX_ATTEMPTS, Untold, last_event};
 use super::session::{SessionArgs, SessionMessage, SessionState};
 use super::synthetic::{found_end, nothing};
@@ -73,7 +74,7 @@ pub(super) async fn activate(args: SessionArgs, ctx: &Ctx<SessionMessage>) -> Re
     store.commit(Commit::new()).await?;
     let row: Option<SessionRow> = store.get(rows::key(&agent, key.as_str())).await?;
     let conversation = load(&row, &agent, &services, ctx).await?;
-    let waiting: VecDeque<AcceptRecord> = store
+    let waiting: Vec<AcceptRecord> = store
         .scan(keys::folder(keys::ACCEPT, key.as_str()), None, PAGE)
         .await?
         .into_iter()
@@ -86,7 +87,7 @@ pub(super) async fn activate(args: SessionArgs, ctx: &Ctx<SessionMessage>) -> Re
         row: row.unwrap_or_default(),
         conversation,
         accepting: VecDeque::new(),
-        waiting,
+        queue: Queue::new(waiting),
         active: None,
         ended: VecDeque::new(),
         forget: VecDeque::new(),
@@ -153,6 +154,7 @@ impl SessionState {
         }
         record.attempts += 1;
         self.forget.push_back(Expiring::found(&self.key, &run, &record));
+        self.queue.take_up(run.as_str(), record.route.clone(), record.owner, record.joined.clone());
         if let Some(result) = found_end(self.conversation.messages()) {
             self.occupy(run, record, seq);
             return self.finish(result);
@@ -191,6 +193,7 @@ impl SessionState {
             attempt: record.attempts,
             started_at: record.started_at,
             model: record.model.clone(),
+            owner: record.owner,
         };
         self.active = Some(ActiveRun::new(record, job, supervision::Slot::new().address()));
     }

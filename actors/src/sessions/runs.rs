@@ -9,18 +9,17 @@ use supervision::{ActorResult, Address, ChildExit, Ctx, Reporter, Slot};
 use tokio::sync::oneshot;
 
 use super::abort::AbortAnswer;
-use super::command::{self, Command};
+use super::command::Command;
 use super::history::InFlight;
 use super::journal;
-use super::recovery::Expiring;
+use super::queue::{self, Next};
 use super::session::{Attempt, SessionMessage, SessionState, Stored};
 use super::synthetic::{command_answer, error_message, interrupted_calls, is_end, nothing};
 use crate::agents::event::Ending;
 use crate::agents::run::{self, RunArgs, RunMessage};
 use crate::agents::{RunEventKind, RunFailure, RunJob, RunOutcome, RunResult, RunSink};
-use crate::clock::EpochMs;
 use crate::ids::RunId;
-use crate::message::{Message, UserContent};
+use crate::message::Message;
 use crate::store::records::{AcceptRecord, RunEnd, RunRecord, RunState, RunStatus};
 
 /// Starts of one run at most (OpenClaw: three per interruption).
@@ -75,6 +74,12 @@ struct SessionSink {
 }
 
 impl RunSink for SessionSink {
+    fn steered(&self) -> BoxFuture<'static, Vec<Message>> {
+        let (done, taken) = oneshot::channel();
+        self.reporter.send(SessionMessage::TakeIn { from: self.from.clone(), done });
+        taken.map(Result::unwrap_or_default).boxed()
+    }
+
     fn append(&self, message: Message) -> BoxFuture<'static, bool> {
         let (done, durable) = oneshot::channel();
         self.reporter.send(SessionMessage::RunAppend { from: self.from.clone(), message, done });
@@ -87,43 +92,45 @@ impl RunSink for SessionSink {
 }
 
 impl SessionState {
-    /// Starts the oldest waiting input if the slot is free.
+    /// Starts what waits if the slot is free.
     pub(super) fn start_next(&mut self, ctx: &Ctx<SessionMessage>) -> ActorResult {
         if self.active.is_some() || self.services.closing.is_cancelled() {
             return Ok(());
         }
-        let Some(input) = self.waiting.pop_front() else { return Ok(()) };
+        let settings = self.queue_rules();
+        let Next::Start(batch) = self.queue.next(|record| settings.of(record)) else { return Ok(()) };
+        let Some(first) = batch.first() else { return Ok(()) };
         let now = self.services.run.clock.now_ms();
-        let run = RunId::parse(&input.run_id)?;
-        let command = command::parse(&input.text);
-        let text = match &command {
-            Some(Command::Reset { reason, rest }) => {
-                self.begin_new_conversation(reason, Vec::new())?;
-                rest.clone()
-            }
-            Some(Command::Stop) | None => input.text.clone(),
-        };
+        let run = RunId::parse(&first.run_id)?;
         let record = RunRecord {
             session: self.key.to_string(),
             state: RunState::Open,
             attempts: 1,
+            joined: batch[1..].iter().map(|input| input.run_id.clone()).collect(),
+            owner: first.owner,
             started_at: now,
-            route: input.route.clone(),
-            model: input.model.clone(),
+            route: first.route.clone(),
+            model: first.model.clone(),
             expires_at: None,
         };
-        self.forget.push_back(Expiring::new(&self.key, &run, input.dedupe.as_bytes().to_vec(), now));
-        if text.is_empty() {
-            return self.answer_without_model(&input, run, record);
-        }
-        let message = Message::User {
-            content: UserContent::Text(text),
-            timestamp: input.at,
-            idempotency_key: Some(format!("{run}:user")),
+        let texts = match settings.command(&first.text) {
+            Some(Command::Reset { reason, rest }) => {
+                self.begin_new_conversation(reason, Vec::new())?;
+                if rest.is_empty() {
+                    self.remember_inputs(&batch, now);
+                    return self.answer_without_model(&batch, run, record);
+                }
+                vec![rest]
+            }
+            Some(Command::Stop | Command::Steer { .. } | Command::Ask(_)) | None => {
+                if let Some(reason) = self.outdated(first.route.as_ref(), now) {
+                    self.begin_new_conversation(reason, Vec::new())?;
+                }
+                queue::shown(&batch)
+            }
         };
-        let append = self.conversation.push(entry_id(&input), message, now)?;
-        self.touch(&input, now);
-        let commit = journal::consume(&self.key, input.seq, &run, &record, append)?;
+        let appends = self.into_transcript(&batch, texts, now)?;
+        let commit = journal::consume(&self.key, &batch, &run, &record, appends)?;
         self.write(Stored::Consume, journal::with_row(commit, &self.key, &self.row)?)?;
         self.changed("send");
         self.launch(run, record, Arc::new(AtomicU64::new(0)), ctx);
@@ -142,6 +149,7 @@ impl SessionState {
             attempt: record.attempts,
             started_at: record.started_at,
             model: record.model.clone(),
+            owner: record.owner,
         };
         ctx.checkpoint().put(Arc::new(Untold { run: job.run.clone(), seq: Arc::clone(&job.seq) }));
         let slot = Slot::new();
@@ -191,6 +199,7 @@ impl SessionState {
             }
         };
         active.ending = Some(active.aborting.unwrap_or("stop"));
+        self.queue.is_ending();
         let (run, record) = (active.job.run.clone(), active.record.clone());
         let (started_at, session_id) = (record.started_at, active.job.session_id.to_string());
         let end = RunEnd { status, text, error, provider, model, usage, ended_at: now, started_at, session_id, tools };
@@ -200,9 +209,11 @@ impl SessionState {
             Some(message) if !already => self.conversation.push(uuid::Uuid::new_v4().to_string(), message, now)?,
             Some(_) | None => None,
         };
-        let delivery = match (&record.route, &end) {
+        let silent = self.row.text("sendPolicy") == Some("deny");
+        let delivery = match (record.route.as_ref().filter(|_| !silent), &end) {
             (Some(route), RunEnd { status: RunStatus::Ok, text, .. }) if !text.trim().is_empty() => {
-                Some(journal::delivery(&self.key, &run, route, text, self.next_seq(), now))
+                let text = with_footer(text, &end, self.row.text("responseUsage"));
+                Some(journal::delivery(&self.key, &run, route, &text, self.next_seq(), now))
             }
             (Some(route), RunEnd { status: RunStatus::Error, error: Some(error), .. }) => {
                 let text = format!("I could not answer: {error}");
@@ -225,15 +236,17 @@ impl SessionState {
     pub(super) fn finish_stored(&mut self, ending: Ending, ctx: &Ctx<SessionMessage>) -> ActorResult {
         let Some(active) = self.active.take() else { return Ok(()) };
         let run = active.job.run.clone();
-        let kind = last_event(&ending, active.error_kind, active.ending.unwrap_or("stop"));
-        active.job.publish(&self.services.run, kind);
+        let stop_reason = active.ending.unwrap_or("stop");
+        active.job.publish(&self.services.run, last_event(&ending, active.error_kind, stop_reason));
         ctx.checkpoint().clear();
+        self.queue.release();
         let aborted = ending.end.status == RunStatus::Aborted;
         for answer in active.abort_answers {
             answer.send(aborted.then(|| run.clone()));
         }
         self.remember_end(run.clone(), ending.end.clone());
         self.answer_waiters(&run, &ending);
+        self.joined_ended(&active.record, &ending, active.error_kind, stop_reason)?;
         if let Some(route) = &active.record.route {
             self.services.deliveries.wake(&route.channel, &route.account);
         }
@@ -287,9 +300,8 @@ impl SessionState {
     }
 
     /// Answers a message that only commands, without a model: one commit from input to answer.
-    fn answer_without_model(&mut self, input: &AcceptRecord, run: RunId, record: RunRecord) -> ActorResult {
+    fn answer_without_model(&mut self, batch: &[AcceptRecord], run: RunId, record: RunRecord) -> ActorResult {
         let now = self.services.run.clock.now_ms();
-        self.touch(input, now);
         self.occupy(run, record, Arc::default());
         let message = command_answer("New conversation started. The earlier one is kept in the archive.", now);
         let result = RunResult {
@@ -297,29 +309,20 @@ impl SessionState {
             model: String::from("command"),
             ..nothing(RunOutcome::Answered(message))
         };
-        let consumed = crate::store::Commit::new().delete(journal::accept_key(&self.key, input.seq));
+        let mut consumed = crate::store::Commit::new();
+        for input in batch {
+            consumed = consumed.delete(journal::accept_key(&self.key, input.seq));
+        }
         self.finish_with(result, consumed)
     }
 
-    fn is_current(&self, from: &Attempt) -> bool {
+    pub(super) fn is_current(&self, from: &Attempt) -> bool {
         self.active.as_ref().is_some_and(|active| active.ending.is_none() && active.attempt() == *from)
     }
 
     pub(super) fn write(&mut self, tag: Stored, commit: crate::store::Commit) -> ActorResult {
         self.writer.write(tag, commit);
         Ok(())
-    }
-
-    fn touch(&mut self, input: &AcceptRecord, now: EpochMs) {
-        self.row.session_id = self.conversation.session_id.to_string();
-        self.row.updated_at = now;
-        self.row.session_started_at.get_or_insert(now);
-        self.row.last_interaction_at = Some(now);
-        if let Some(route) = &input.route {
-            self.row.last_channel = Some(route.channel.clone());
-            self.row.last_to = Some(route.to.clone());
-            self.row.last_account_id = Some(route.account.clone());
-        }
     }
 
     fn count(&mut self, end: &RunEnd) {
@@ -345,6 +348,16 @@ pub(super) fn last_event(ending: &Ending, error_kind: &'static str, stop_reason:
     }
 }
 
-fn entry_id(input: &AcceptRecord) -> String {
-    format!("in-{:x}", input.seq)
+/// The answer as the chat gets it: with what it took, where the session asks for that.
+fn with_footer(text: &str, end: &RunEnd, wanted: Option<&str>) -> String {
+    let usage = &end.usage;
+    let tokens = format!("{} tokens in, {} out", usage.input, usage.output);
+    match wanted {
+        Some("tokens") => format!("{text}\n\n({tokens})"),
+        Some("full") if usage.cost.total > 0.0 => {
+            format!("{text}\n\n({tokens}, {:.4} USD, {}/{})", usage.cost.total, end.provider, end.model)
+        }
+        Some("full") => format!("{text}\n\n({tokens}, {}/{})", end.provider, end.model),
+        Some(_) | None => text.to_owned(),
+    }
 }

@@ -13,9 +13,11 @@ use tokio::sync::oneshot;
 
 use super::abort::{AbortAnswer, Dropped};
 use super::accept::{Submission, SubmitAck, SubmitError};
+use super::answers::{Answered, Asked};
 use super::conversation::Conversation;
 use super::directory::SessionServices;
 use super::history::History;
+use super::queue::Queue;
 use super::recovery;
 use super::runs::ActiveRun;
 use super::writer::Writer;
@@ -59,6 +61,17 @@ pub(crate) enum SessionMessage {
         /// Told true when it is durable.
         done: oneshot::Sender<bool>,
     },
+    /// The run is at a point where it can take messages in. Answered with them once they are durable.
+    TakeIn {
+        /// From which attempt of which run.
+        from: Attempt,
+        /// The messages.
+        done: oneshot::Sender<Vec<Message>>,
+    },
+    /// What waits may start, unless more came.
+    Quiet(u64),
+    /// A command was not given before: answer it.
+    Answer(Box<Asked>),
     /// The run is over.
     RunFinished {
         /// Which attempt of which run.
@@ -134,6 +147,10 @@ pub(crate) enum Stored {
     Consume,
     /// A message of the run.
     Append(oneshot::Sender<bool>),
+    /// The run took messages in.
+    TakenIn(Vec<Message>, oneshot::Sender<Vec<Message>>),
+    /// A command was answered.
+    Answered(Box<Answered>),
     /// The active run ended.
     Finish(Box<Ending>),
     /// Input that waited was aborted.
@@ -159,7 +176,7 @@ pub(crate) struct SessionState {
     pub(super) conversation: Conversation,
     pub(super) writer: Writer,
     pub(super) accepting: VecDeque<Accepting>,
-    pub(super) waiting: VecDeque<AcceptRecord>,
+    pub(super) queue: Queue,
     pub(super) active: Option<ActiveRun>,
     pub(super) ended: VecDeque<(RunId, RunEnd)>,
     pub(super) forget: VecDeque<recovery::Expiring>,
@@ -170,7 +187,7 @@ pub(crate) struct SessionState {
 impl Drop for SessionState {
     /// However it ends, what is open is not forgotten.
     fn drop(&mut self) {
-        let is_open = self.active.is_some() || !self.waiting.is_empty() || !self.accepting.is_empty();
+        let is_open = self.active.is_some() || !self.queue.is_empty() || !self.accepting.is_empty();
         if is_open && !self.services.closing.is_cancelled() {
             self.services.orphaned.notify_one();
         }
@@ -207,6 +224,13 @@ impl Actor for SessionActor {
             SessionMessage::Submit { submission, reply } => state.submit(submission, reply, ctx)?,
             SessionMessage::Stored { tag, result } => state.stored(tag, result, ctx)?,
             SessionMessage::RunAppend { from, message, done } => state.run_append(&from, message, done)?,
+            SessionMessage::TakeIn { from, done } => state.take_in(&from, done)?,
+            SessionMessage::Quiet(arrival) => {
+                if state.queue.was_quiet(arrival) {
+                    state.start_next(ctx)?;
+                }
+            }
+            SessionMessage::Answer(asked) => state.answer(*asked)?,
             SessionMessage::RunFinished { from, result } => state.run_finished(&from, *result)?,
             SessionMessage::Abort { run, reason, reply } => {
                 state.abort(run.as_ref(), reason, AbortAnswer::call(reply), ctx)?;
@@ -244,6 +268,13 @@ impl SessionState {
             Stored::Consume | Stored::Note => {
                 result?;
             }
+            Stored::TakenIn(messages, done) => {
+                result?;
+                // The run may be gone; the messages are in the transcript then, and its next attempt sees them.
+                done.send(messages).ok();
+                self.changed("update");
+            }
+            Stored::Answered(answered) => self.answered(*answered, result, ctx)?,
             Stored::Dropped(dropped) => {
                 result?;
                 self.dropped(*dropped);
@@ -283,7 +314,9 @@ impl SessionState {
     }
 
     fn show(&self, ctx: &Ctx<SessionMessage>) {
-        ctx.set_detail("waiting", (self.accepting.len() + self.waiting.len()).to_string());
+        ctx.set_detail("waiting", (self.accepting.len() + self.queue.len()).to_string());
+        let channel = self.row.last_channel.as_deref();
+        ctx.set_detail("queue", self.queue_rules().for_input(channel, None).mode.as_str());
         ctx.set_detail("messages", self.conversation.messages().len().to_string());
         // An owner of something unfinished is not idle, so it is not asked to leave.
         let busy = match &self.active {

@@ -49,6 +49,21 @@ pub struct AcceptRecord {
     /// The model that was asked for.
     #[serde(default)]
     pub model: Option<String>,
+    /// True when its sender is an owner.
+    #[serde(default)]
+    pub owner: bool,
+    /// Who sent it, for people, where several write.
+    #[serde(default)]
+    pub sender: Option<String>,
+    /// What was asked to happen while the session is busy: the name of a queue mode.
+    #[serde(default)]
+    pub queue_mode: Option<String>,
+    /// An owner's word that goes before everything that waits.
+    #[serde(default)]
+    pub priority: bool,
+    /// A line of each message that gave way before this one was run.
+    #[serde(default)]
+    pub overflow: Vec<String>,
     /// When it was accepted.
     pub at: EpochMs,
     /// Epoch of the daemon that accepted it.
@@ -77,6 +92,12 @@ pub struct RunRecord {
     pub state: RunState,
     /// Starts of the run actor so far.
     pub attempts: u32,
+    /// Runs of messages that were taken into this one, and end with it.
+    #[serde(default)]
+    pub joined: Vec<String>,
+    /// True when an owner started it.
+    #[serde(default)]
+    pub owner: bool,
     /// When the first attempt started.
     pub started_at: EpochMs,
     /// Where the answer goes besides control-plane clients.

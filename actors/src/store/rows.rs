@@ -55,6 +55,25 @@ pub struct SessionRow {
     pub rest: Map<String, Value>,
 }
 
+impl SessionRow {
+    /// A text among the fields without a place of their own.
+    #[must_use]
+    pub fn text(&self, field: &str) -> Option<&str> {
+        self.rest.get(field).and_then(Value::as_str)
+    }
+
+    /// A number among them that is not negative.
+    #[must_use]
+    pub fn number(&self, field: &str) -> Option<u64> {
+        self.rest.get(field).and_then(Value::as_u64)
+    }
+
+    /// Sets one of them.
+    pub fn set(&mut self, field: &str, value: impl Into<Value>) {
+        self.rest.insert(field.to_owned(), value.into());
+    }
+}
+
 /// Key of a row: `row/<agent>\0<session key>`.
 #[must_use]
 pub fn key(agent: &AgentId, session: &str) -> Vec<u8> {
