@@ -15,6 +15,7 @@ pub mod logs;
 pub mod models;
 mod overview;
 pub mod run_events;
+pub mod session_messages;
 pub mod sessions;
 pub mod shell;
 mod target;
@@ -234,6 +235,7 @@ impl MethodTable {
             chat::METHODS,
             agent::METHODS,
             sessions::METHODS,
+            session_messages::METHODS,
             shell::METHODS,
         ] {
             table.add(family);

@@ -18,6 +18,7 @@ pub mod devices;
 pub mod health;
 pub mod logs;
 pub mod models;
+pub mod session_messages;
 pub mod sessions;
 pub mod tree;
 

@@ -79,12 +79,14 @@ impl Intake {
             sender: inbound.sender.name.clone().or_else(|| inbound.sender.username.clone()),
             queue_mode: None,
             priority: false,
+            literal: false,
         };
         match self.sessions.submit(&session, submission).await {
             Ok(SubmitAck::Accepted | SubmitAck::Stopped(_)) => Ok(Accepted::New),
             Ok(SubmitAck::InFlight | SubmitAck::Ended(_)) => Ok(Accepted::Duplicate),
             // The platform gave one id to two texts: an edit that came as a new event keeps its first text.
             Err(SubmitError::Conflict) => Ok(Accepted::Duplicate),
+            Err(error @ SubmitError::OwnersOnly(_)) => Err(SinkError::Refused(error.to_string())),
             Err(SubmitError::Full(waiting)) => {
                 Err(SinkError::Refused(format!("{waiting} messages wait here already; please try again later")))
             }

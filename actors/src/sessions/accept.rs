@@ -34,6 +34,8 @@ pub struct Submission {
     pub queue_mode: Option<QueueMode>,
     /// An owner's word that goes before everything that waits.
     pub priority: bool,
+    /// True when a leading slash is text, not a command.
+    pub literal: bool,
 }
 
 impl Submission {
@@ -88,6 +90,9 @@ pub enum SubmitError {
     /// Too many messages wait in this session.
     #[error("{0} messages wait in this session already")]
     Full(usize),
+    /// It commands what only an owner may.
+    #[error("{0} needs operator.admin")]
+    OwnersOnly(&'static str),
     /// The daemon goes down.
     #[error("the gateway is stopping; send the message again when it is back")]
     Stopping,
@@ -116,6 +121,7 @@ mod tests {
             sender: None,
             queue_mode: None,
             priority: false,
+            literal: false,
         }
     }
 

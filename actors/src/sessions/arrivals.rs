@@ -36,7 +36,7 @@ impl QueueRules {
         let channel = record.route.as_ref().map(|route| route.channel.as_str());
         let inline = record.queue_mode.as_deref().and_then(QueueMode::parse);
         let settings = self.for_input(channel, inline);
-        match self.command(&record.text) {
+        match self.command(&record.text, record.literal) {
             Some(Command::Reset { .. }) => QueueSettings { mode: QueueMode::Interrupt, ..settings },
             Some(Command::Stop | Command::Steer { .. } | Command::Ask(_)) | None => settings,
         }
@@ -47,9 +47,9 @@ impl QueueRules {
         QueueSettings::resolve(&self.config.config.messages.queue, &self.row, channel, inline)
     }
 
-    /// The command a text is.
-    pub(super) fn command(&self, text: &str) -> Option<Command> {
-        command::parse(text, &self.config.config.session.reset.triggers)
+    /// The command a text is, unless it is to be taken literally.
+    pub(super) fn command(&self, text: &str, literal: bool) -> Option<Command> {
+        if literal { None } else { command::parse(text, &self.config.config.session.reset.triggers) }
     }
 }
 
@@ -62,7 +62,7 @@ impl SessionState {
     pub(super) fn arrived(&mut self, record: AcceptRecord, ctx: &Ctx<SessionMessage>) -> ActorResult {
         let rules = self.queue_rules();
         let settings = rules.of(&record);
-        let is_reset = matches!(rules.command(&record.text), Some(Command::Reset { .. }));
+        let is_reset = matches!(rules.command(&record.text, record.literal), Some(Command::Reset { .. }));
         let arrival = self.queue.arrive(record, &settings);
         let reason = match (is_reset, arrival.interrupts || settings.mode == QueueMode::Interrupt) {
             (true, _) => "reset",

@@ -21,7 +21,7 @@ impl SessionState {
     ) -> ActorResult {
         let rules = self.queue_rules();
         let mut submission = submission;
-        match rules.command(&submission.text) {
+        match rules.command(&submission.text, submission.literal) {
             Some(Command::Stop) => {
                 self.abort(None, "stop", AbortAnswer::message(reply), ctx)?;
                 return Ok(());
@@ -34,6 +34,10 @@ impl SessionState {
                 submission.priority |= submission.owner;
                 submission.queue_mode.get_or_insert(QueueMode::Steer);
                 submission.text = text;
+            }
+            Some(Command::Reset { .. }) if submission.route.is_none() && !submission.owner => {
+                reply.send(Err(SubmitError::OwnersOnly("starting a new conversation")));
+                return Ok(());
             }
             Some(Command::Reset { .. }) | None => {}
         }

@@ -61,6 +61,7 @@ pub(super) fn accept(
         sender: submission.sender.clone(),
         queue_mode: submission.queue_mode.map(|mode| mode.as_str().to_owned()),
         priority: submission.priority,
+        literal: submission.literal,
         overflow: Vec::new(),
         at: now,
         epoch: 0,

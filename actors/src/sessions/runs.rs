@@ -113,7 +113,7 @@ impl SessionState {
             model: first.model.clone(),
             expires_at: None,
         };
-        let texts = match settings.command(&first.text) {
+        let texts = match settings.command(&first.text, first.literal) {
             Some(Command::Reset { reason, rest }) => {
                 self.begin_new_conversation(reason, Vec::new())?;
                 if rest.is_empty() {

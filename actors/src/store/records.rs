@@ -61,6 +61,9 @@ pub struct AcceptRecord {
     /// An owner's word that goes before everything that waits.
     #[serde(default)]
     pub priority: bool,
+    /// True when a leading slash is text, not a command.
+    #[serde(default)]
+    pub literal: bool,
     /// A line of each message that gave way before this one was run.
     #[serde(default)]
     pub overflow: Vec<String>,

@@ -45,14 +45,7 @@ fn agent(call: Call) -> Handled {
         let run = RunId::parse(&params.idempotency_key)
             .map_err(|error| ErrorShape::invalid_params("agent", &error.to_string()))?;
         let model = model(&params)?;
-        let submission = Submission {
-            event_id: run.to_string(),
-            run: run.clone(),
-            source: String::from("rpc"),
-            text: params.message,
-            route: None,
-            model,
-        };
+        let submission = Submission { model, ..target::submission(&call, &run, params.message) };
         let sessions = call.services.domain.sessions.clone();
         let ack = sessions.submit(&session, submission).await.map_err(|error| target::refused(&error))?;
         let about = json!({"runId": run.as_str(), "sessionKey": session.as_str(), "agentId": session.agent().as_str()});

@@ -1,6 +1,6 @@
 //! `chat.send`, `chat.history`, `chat.abort`, `chat.startup`.
 
-use actors::ids::RunId;
+use actors::ids::{RunId, SessionKey};
 use actors::sessions::history::{History, HistoryItem};
 use actors::sessions::{Submission, SubmitAck};
 use actors::store::records::{RunEnd, RunStatus};
@@ -12,7 +12,7 @@ use super::{Answer, Call, Final, Handled, Method, target};
 use crate::control::services::Services;
 use crate::protocol::error::ErrorShape;
 use crate::protocol::methods::Params as _;
-use crate::protocol::methods::chat::{AbortParams, HistoryParams, SendParams};
+use crate::protocol::methods::chat::{AbortParams, HistoryParams, QueueMode, SendParams};
 use crate::protocol::scope::Scope;
 
 /// Most bytes of messages in one answer (OpenClaw: 6 MiB).
@@ -44,25 +44,37 @@ fn send(call: Call) -> Handled {
         let run = RunId::parse(&params.idempotency_key)
             .map_err(|error| ErrorShape::invalid_params("chat.send", &error.to_string()))?;
         let submission = Submission {
-            event_id: run.to_string(),
-            run: run.clone(),
-            source: String::from("rpc"),
-            text: params.message,
-            route: None,
-            model: None,
+            queue_mode: params.queue_mode.map(queue_mode),
+            literal: params.suppress_command_interpretation.unwrap_or(false),
+            ..target::submission(&call, &run, params.message)
         };
-        let ack = call.services.domain.sessions.submit(&session, submission).await;
-        Ok(match ack.map_err(|error| target::refused(&error))? {
-            SubmitAck::Accepted => Answer::One(json!({"runId": run.as_str(), "status": "started"})),
-            SubmitAck::InFlight => Answer::One(json!({"runId": run.as_str(), "status": "in_flight"})),
-            SubmitAck::Ended(end) => Answer::Settled(repeated(&run, &end)),
-            SubmitAck::Stopped(runs) => {
-                let ids: Vec<&str> = runs.iter().map(RunId::as_str).collect();
-                Answer::One(json!({"ok": true, "aborted": !ids.is_empty(), "runIds": ids}))
-            }
-        })
+        submit(&call, &session, submission).await
     }
     .boxed()
+}
+
+/// Hands text to a session; the answer says how far its run is.
+pub(super) async fn submit(call: &Call, session: &SessionKey, submission: Submission) -> Result<Answer, ErrorShape> {
+    let run = submission.run.clone();
+    let ack = call.services.domain.sessions.submit(session, submission).await;
+    Ok(match ack.map_err(|error| target::refused(&error))? {
+        SubmitAck::Accepted => Answer::One(json!({"runId": run.as_str(), "status": "started"})),
+        SubmitAck::InFlight => Answer::One(json!({"runId": run.as_str(), "status": "in_flight"})),
+        SubmitAck::Ended(end) => Answer::Settled(repeated(&run, &end)),
+        SubmitAck::Stopped(runs) => {
+            let ids: Vec<&str> = runs.iter().map(RunId::as_str).collect();
+            Answer::One(json!({"ok": true, "aborted": !ids.is_empty(), "runIds": ids}))
+        }
+    })
+}
+
+fn queue_mode(wanted: QueueMode) -> actors::config::QueueMode {
+    match wanted {
+        QueueMode::Steer => actors::config::QueueMode::Steer,
+        QueueMode::Followup => actors::config::QueueMode::Followup,
+        QueueMode::Collect => actors::config::QueueMode::Collect,
+        QueueMode::Interrupt => actors::config::QueueMode::Interrupt,
+    }
 }
 
 /// The answer to a repeated request whose run has ended.

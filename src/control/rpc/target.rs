@@ -1,11 +1,13 @@
 //! Which session a request names.
 
 use actors::gateway::inbound::default_agent;
-use actors::ids::{AgentId, SessionKey};
-use actors::sessions::SubmitError;
+use actors::ids::{AgentId, RunId, SessionKey};
+use actors::sessions::{Submission, SubmitError};
 
+use super::Call;
 use crate::control::services::Services;
 use crate::protocol::error::ErrorShape;
+use crate::protocol::scope::Scope;
 use serde_json::json;
 use std::time::Duration;
 
@@ -38,6 +40,23 @@ fn known(services: &Services, session: SessionKey) -> Result<SessionKey, ErrorSh
     if exists { Ok(session) } else { Err(ErrorShape::unknown_agent(agent.as_str())) }
 }
 
+/// Text of a client for a session: whose it is comes from the connection.
+pub(super) fn submission(call: &Call, run: &RunId, text: String) -> Submission {
+    Submission {
+        event_id: run.to_string(),
+        run: run.clone(),
+        source: String::from("rpc"),
+        text,
+        route: None,
+        model: None,
+        owner: call.conn.holds(Scope::Admin),
+        sender: None,
+        queue_mode: None,
+        priority: false,
+        literal: false,
+    }
+}
+
 /// A refused submission as an error on the wire.
 pub(super) fn refused(error: &SubmitError) -> ErrorShape {
     match error {
@@ -46,6 +65,7 @@ pub(super) fn refused(error: &SubmitError) -> ErrorShape {
              message ID to send again.",
         )
         .with_details(json!({"reason": "chat-request-conflict"})),
+        SubmitError::OwnersOnly(_) => ErrorShape::invalid_request(error.to_string()),
         SubmitError::Full(_) => ErrorShape::unavailable(error.to_string()).retryable_after(Duration::from_secs(1)),
         SubmitError::Store(source) => ErrorShape::unavailable(format!("{error}: {}", source.words())),
         SubmitError::Stopping | SubmitError::Unavailable => ErrorShape::unavailable(error.to_string()).retryable(),

@@ -21,6 +21,7 @@ fn message(seq: u64, text: &str) -> AcceptRecord {
         sender: None,
         queue_mode: None,
         priority: false,
+        literal: false,
         overflow: Vec::new(),
         at: 0,
         epoch: 1,
