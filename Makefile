@@ -35,6 +35,7 @@ benches:
 
 default-build: ## the binaries as users get them
 	$(CARGO) build --bins --locked $(SHARED)
+	scripts/check-default-build
 
 run-tests: ## every test, with a closing count
 	scripts/run-tests

@@ -5,7 +5,7 @@
 //!
 //! | layer | modules |
 //! |---|---|
-//! | 0 | `ids` `clock` `message` `secret` |
+//! | 0 | `ids` `clock` `message` `secret` `failpoint` |
 //! | 1 | `config` `store` |
 //! | 2 | `auth_profiles` |
 //! | 3 | `providers` `tools` `channels` |
@@ -29,6 +29,7 @@ pub mod channels;
 pub mod clock;
 pub mod config;
 pub mod delivery;
+mod failpoint;
 pub mod gateway;
 pub mod ids;
 pub mod message;

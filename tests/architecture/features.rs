@@ -1,4 +1,4 @@
-//! What the actor runtime is built with.
+//! What the actor runtime is built with, and what no build gets unasked.
 //!
 //! Features are unified over the whole build: one dependency that asks for the runtime's `async-trait` rewrites the trait
 //! for everybody, `cluster` takes away the blanket implementation of `Message`, and spans in messages double what an idle
@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use crate::tree::{File, RESOLVED, Tree, Violation};
+use crate::tree::{File, METADATA, RESOLVED, Tree, Violation};
 
 const RUNTIME: &str = "ractor";
 const VERSION: &str = "0.16.5";
@@ -83,6 +83,38 @@ fn resolved(file: &File) -> Vec<Violation> {
     found
 }
 
+/// The feature with which a test lets the daemon die.
+const DEADLY: &str = "failpoints";
+
+/// Neither the default features nor a dependency of any kind turn failpoints on: a person who builds the daemon must not
+/// get them by accident.
+pub(crate) fn failpoints_off(tree: &Tree) -> Vec<Violation> {
+    let Some(metadata) = tree.files.get(METADATA) else { return Vec::new() };
+    let parsed: Value = serde_json::from_str(&metadata.text).unwrap();
+    let is_deadly = |name: &str| name.rsplit(['/', ':']).next() == Some(DEADLY);
+    let mut found = Vec::new();
+    for package in parsed["packages"].as_array().unwrap() {
+        let name = package["name"].as_str().unwrap();
+        let (mut open, mut seen) = (vec!["default"], Vec::new());
+        while let Some(feature) = open.pop() {
+            if is_deadly(feature) {
+                found.push(metadata.violation(0, format!("the default features of {name} turn on {DEADLY}")));
+            }
+            if !seen.contains(&feature) {
+                seen.push(feature);
+                open.extend(strings(&package["features"][feature]));
+            }
+        }
+        for dependency in package["dependencies"].as_array().into_iter().flatten() {
+            if strings(&dependency["features"]).any(is_deadly) {
+                let on = dependency["name"].as_str().unwrap_or_default();
+                found.push(metadata.violation(0, format!("{name} depends on {on} with {DEADLY}")));
+            }
+        }
+    }
+    found
+}
+
 fn strings(list: &Value) -> impl Iterator<Item = &str> {
     list.as_array().into_iter().flatten().filter_map(Value::as_str)
 }
@@ -103,6 +135,24 @@ mod tests {
         let mut tree = Tree::default();
         tree.insert(RESOLVED, text);
         pinned_runtime(&tree).into_iter().map(|violation| violation.what).collect()
+    }
+
+    fn deadly(features: &str, dependency: &str) -> usize {
+        let text = format!(
+            r#"{{"packages": [{{"name": "it", "features": {features}, "dependencies": [
+                {{"name": "actors", "features": {dependency}}}]}}]}}"#
+        );
+        let mut tree = Tree::default();
+        tree.insert(METADATA, text);
+        failpoints_off(&tree).len()
+    }
+
+    #[test]
+    fn failpoints_by_default_by_detour_or_by_dependency_are_named() {
+        assert_eq!(deadly(r#"{"default": ["fast"], "fast": [], "failpoints": ["actors/failpoints"]}"#, "[]"), 0);
+        assert_eq!(deadly(r#"{"default": ["fast"], "fast": ["actors?/failpoints"]}"#, "[]"), 1);
+        assert_eq!(deadly(r#"{"default": ["failpoints"], "failpoints": []}"#, "[]"), 1);
+        assert_eq!(deadly("{}", r#"["failpoints"]"#), 1);
     }
 
     const ONE: &str = r#"["tokio_runtime"]"#;

@@ -8,7 +8,7 @@ use crate::tree::{File, METADATA, PathRef, Tree, Violation};
 /// Layers of `actors`: a module uses only modules of a lower one. Those of layer 0 are plain values and may use each
 /// other; elsewhere a module of the same layer shows only its `contract`.
 const LAYERS: &[&[&str]] = &[
-    &["ids", "clock", "message", "secret"],
+    &["ids", "clock", "message", "secret", "failpoint"],
     &["config", "store"],
     &["auth_profiles", "pairing", "hooks", "skills", "memory", "sandbox", "routing"],
     &["providers", "tools", "channels"],

@@ -41,6 +41,7 @@ const RULES: &[Rule] = &[
     rule("vendor_names", "vendors are named in their own folder, in config and in the tables", layers::vendor_names),
     rule("confined_crates", "sled stays in the store, ractor in supervision", layers::confined_crates),
     rule("pinned_runtime", "the actor runtime has one version and one feature", features::pinned_runtime),
+    rule("failpoints_off", "no build has failpoints unless it asks for them", features::failpoints_off),
     rule("file_length", "a file has at most 400 lines without its tests", limits::file_length),
     rule("function_length", "a function has at most 100 lines", limits::function_length),
     rule("no_mod_rs", "modules are `name.rs` beside `name/`", limits::no_mod_rs),

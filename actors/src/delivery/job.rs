@@ -14,6 +14,7 @@ use crate::clock::{Clock, EpochMs};
 use crate::delivery::chunk::{self, Limits};
 use crate::delivery::contract::{ChatKey, EntryState, OutboxEntry, OutboxError, OutboxPort, Retry};
 use crate::delivery::retry::{Consequence, OnUnknown, RetryPolicy};
+use crate::failpoint::failpoint;
 
 /// First and longest wait for a store that is away.
 const STORE_WAIT: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
@@ -114,7 +115,9 @@ async fn attempt<F: Future<Output = ()>>(
             continue;
         }
         turn().await;
+        failpoint!("delivery.mark_sending.before");
         durably(|| ports.outbox.mark_sending(entry.id, index)).await;
+        failpoint!("delivery.send.before");
         let sent = ports
             .outbound
             .send(OutboundChunk {
@@ -125,16 +128,20 @@ async fn attempt<F: Future<Output = ()>>(
                 reply_to: entry.reply_to.clone().filter(|_| index == 0),
             })
             .await;
+        failpoint!("delivery.send.after");
         match sent {
             Ok(receipt) => {
                 report.sent += 1;
                 report.without_id += u32::from(receipt.message_id.is_none());
                 record(entry.id, index, receipt, ports).await;
+                failpoint!("delivery.mark_sent.after");
             }
             Err(error) => return fail(entry, index, &error, ports, report).await,
         }
     }
+    failpoint!("delivery.done.before");
     durably(|| ports.outbox.done(entry.id)).await;
+    failpoint!("delivery.done.after");
     Ending::Done
 }
 

@@ -8,6 +8,7 @@ use super::command::Command;
 use super::journal;
 use super::session::{Accepting, MAX_WAITING, SessionMessage, SessionState, Stored};
 use crate::config::QueueMode;
+use crate::failpoint::failpoint;
 use crate::ids::RunId;
 use crate::store::records::{DedupeRecord, RunRecord, RunState};
 use crate::store::{Outcome, StoreError, value};
@@ -62,6 +63,7 @@ impl SessionState {
                 return Ok(());
             }
         };
+        failpoint!("accept.before");
         self.writer.accept(Stored::Accept(seq), commit);
         self.accepting.push_back(Accepting { record, submission, reply });
         Ok(())
@@ -78,6 +80,7 @@ impl SessionState {
         debug_assert_eq!(accepting.record.seq, seq, "commits come back in order");
         match result {
             Ok(Outcome::Committed) => {
+                failpoint!("accept.after");
                 accepting.reply.send(Ok(SubmitAck::Accepted));
                 self.arrived(accepting.record, ctx)?;
             }

@@ -18,6 +18,7 @@ use super::synthetic::{command_answer, error_message, interrupted_calls, is_end,
 use crate::agents::event::Ending;
 use crate::agents::run::{self, RunArgs, RunMessage};
 use crate::agents::{RunEventKind, RunFailure, RunJob, RunOutcome, RunResult, RunSink};
+use crate::failpoint::failpoint;
 use crate::ids::RunId;
 use crate::message::Message;
 use crate::store::records::{AcceptRecord, RunEnd, RunRecord, RunState, RunStatus};
@@ -129,8 +130,7 @@ impl SessionState {
                 queue::shown(&batch)
             }
         };
-        let appends = self.into_transcript(&batch, texts, now)?;
-        let commit = journal::consume(&self.key, &batch, &run, &record, appends)?;
+use crate::failpoint::failpoint;
         self.write(Stored::Consume, journal::with_row(commit, &self.key, &self.row)?)?;
         self.changed("send");
         self.launch(run, record, Arc::new(AtomicU64::new(0)), ctx);
@@ -170,6 +170,7 @@ impl SessionState {
         let append = self.conversation.push(id, message, now)?;
         let mut commit = crate::store::Commit::new();
         commit.appends.extend(append);
+        failpoint!("step.before");
         self.write(Stored::Append(done), commit)
     }
 
@@ -229,12 +230,14 @@ impl SessionState {
         }
         let commit = journal::with_row(commit, &self.key, &self.row)?;
         let ending = Ending { end };
+        failpoint!("reply.before");
         self.write(Stored::Finish(Box::new(ending)), commit)
     }
 
     /// The end of the active run is durable: tell everybody and go on.
     pub(super) fn finish_stored(&mut self, ending: Ending, ctx: &Ctx<SessionMessage>) -> ActorResult {
         let Some(active) = self.active.take() else { return Ok(()) };
+        failpoint!("reply.after");
         let run = active.job.run.clone();
         let stop_reason = active.ending.unwrap_or("stop");
         active.job.publish(&self.services.run, last_event(&ending, active.error_kind, stop_reason));
@@ -294,6 +297,7 @@ impl SessionState {
         for message in interrupted_calls(self.conversation.messages(), now) {
             commit.appends.extend(self.conversation.push(uuid::Uuid::new_v4().to_string(), message, now)?);
         }
+        failpoint!("resume.before");
         self.write(Stored::Note, commit)?;
         self.launch(run, record, seq, ctx);
         Ok(())

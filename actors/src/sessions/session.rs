@@ -23,6 +23,7 @@ use super::runs::ActiveRun;
 use super::writer::Writer;
 use crate::agents::event::Ending;
 use crate::agents::{GatewayEvent, RunResult};
+use crate::failpoint::failpoint;
 use crate::ids::{AgentId, RunId, SessionKey};
 use crate::message::Message;
 use crate::store::records::{AcceptRecord, RunEnd, RunRecord};
@@ -262,10 +263,15 @@ impl SessionState {
         match tag {
             Stored::Accept(seq) => self.accepted(seq, result, ctx)?,
             Stored::Append(done) => {
+                failpoint!("step.after");
                 // The run may be gone; then nobody waits for this.
                 done.send(result.is_ok()).ok();
             }
-            Stored::Consume | Stored::Note => {
+            Stored::Consume => {
+                result?;
+                failpoint!("consume.after");
+            }
+            Stored::Note => {
                 result?;
             }
             Stored::TakenIn(messages, done) => {

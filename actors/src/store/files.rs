@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use super::error::StoreError;
+use crate::failpoint::failpoint;
 
 /// Creates a folder (and its parents) that only the owner can enter.
 ///
@@ -22,18 +23,15 @@ pub fn private_folder(path: &Path) -> Result<(), StoreError> {
         .map_err(|error| StoreError::io("can't create the folder", path, error))
 }
 
-/// Opens a file of the owner alone for appending; tells whether it is new.
+/// Opens a file of the owner alone for appending; tells whether nothing is in it yet. One that was made and not written
+/// to before the daemon died is as good as none.
 ///
 /// # Errors
 /// When it can't be opened.
 pub fn append_private(path: &Path) -> Result<(File, bool), StoreError> {
-    let fresh = !path.exists();
-    let file = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(|error| StoreError::io("can't open", path, error))?;
+    let failed = |error| StoreError::io("can't open", path, error);
+    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(failed)?;
+    let fresh = file.metadata().map_err(failed)?.len() == 0;
     Ok((file, fresh))
 }
 
@@ -47,9 +45,14 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let temporary = folder.join(format!(".{}.{}.tmp", name_of(path), uuid::Uuid::new_v4().simple()));
     let written = (|| {
         let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&temporary)?;
+        failpoint!("store.replace.before_write", |error| error);
         file.write_all(bytes)?;
+        failpoint!("store.replace.before_sync", |error| error);
         file.sync_all()?;
-        fs::rename(&temporary, path)
+        failpoint!("store.replace.before_rename", |error| error);
+        fs::rename(&temporary, path)?;
+        failpoint!("store.replace.after_rename");
+        Ok(())
     })();
     if let Err(error) = written {
         // The half-written file is of no use to anybody; that it stays behind is the lesser evil.
@@ -68,9 +71,11 @@ fn name_of(path: &Path) -> String {
 /// # Errors
 /// When the disk refuses.
 pub fn sync_folder(path: &Path) -> Result<(), StoreError> {
-    File::open(path)
-        .and_then(|folder| folder.sync_all())
-        .map_err(|error| StoreError::io("can't sync the folder", path, error))
+    let failed = |error| StoreError::io("can't sync the folder", path, error);
+    failpoint!("store.sync_folder.before", failed);
+    File::open(path).and_then(|folder| folder.sync_all()).map_err(failed)?;
+    failpoint!("store.sync_folder.after");
+    Ok(())
 }
 
 #[cfg(test)]
@@ -78,6 +83,17 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+
+    #[test]
+    fn a_file_that_was_made_and_never_written_to_is_fresh() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s.jsonl");
+        assert!(append_private(&path).unwrap().1);
+        let (mut file, fresh) = append_private(&path).unwrap();
+        assert!(fresh);
+        file.write_all(b"x").unwrap();
+        assert!(!append_private(&path).unwrap().1);
+    }
 
     #[test]
     fn a_replaced_file_is_private_and_leaves_no_rest() {

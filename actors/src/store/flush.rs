@@ -12,6 +12,7 @@ use super::error::StoreError;
 use super::files;
 use super::op::{Append, Commit, Expect, Op, Outcome};
 use super::payload::Payloads;
+use crate::failpoint::failpoint;
 
 /// Result of a group.
 #[derive(Debug)]
@@ -92,10 +93,12 @@ fn append_all(appends: &[Append], touched: &mut BTreeSet<PathBuf>) -> Result<(),
         }
         // A line that was written in part is cut off, or the next one would be glued to it.
         let before = file.metadata().map(|metadata| metadata.len()).unwrap_or(0);
+        failpoint!("store.append.before", |error| StoreError::io("can't write the transcript", &append.path, error));
         if let Err(error) = file.write_all(text.as_bytes()) {
             drop(file.set_len(before));
             return Err(StoreError::io("can't write the transcript", &append.path, error));
         }
+        failpoint!("store.append.after");
         if fresh && let Some(folder) = append.path.parent() {
             files::sync_folder(folder)?;
         }
@@ -106,8 +109,10 @@ fn append_all(appends: &[Append], touched: &mut BTreeSet<PathBuf>) -> Result<(),
 
 fn rename_all(renames: &[(PathBuf, PathBuf)], touched: &mut BTreeSet<PathBuf>) -> Result<(), StoreError> {
     for (from, to) in renames {
+        failpoint!("store.rename.before", |error| StoreError::io("can't rename", from, error));
         match std::fs::rename(from, to) {
             Ok(()) => {
+                failpoint!("store.rename.after");
                 if touched.remove(from) {
                     touched.insert(to.clone());
                 }
@@ -135,8 +140,11 @@ fn make_durable(
         return Ok(());
     }
     let stale = replaced_payloads(engine, payloads, ops)?;
+    failpoint!("store.batch.before", |error| StoreError::Engine(error.to_string().into()));
     engine.batch(ops)?;
+    failpoint!("store.batch.after");
     engine.commit()?;
+    failpoint!("store.commit.after");
     for path in stale {
         // Nothing points to it any more; the sweep at start removes what stays behind here.
         drop(std::fs::remove_file(path));
@@ -157,9 +165,11 @@ fn replaced_payloads(engine: &dyn Engine, payloads: &Payloads, ops: &[Op]) -> Re
 }
 
 fn sync_file(path: &Path) -> Result<(), StoreError> {
-    std::fs::File::open(path)
-        .and_then(|file| file.sync_data())
-        .map_err(|error| StoreError::io("can't sync the transcript", path, error))
+    let failed = |error| StoreError::io("can't sync the transcript", path, error);
+    failpoint!("store.sync_transcript.before", failed);
+    std::fs::File::open(path).and_then(|file| file.sync_data()).map_err(failed)?;
+    failpoint!("store.sync_transcript.after");
+    Ok(())
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use super::engine::Engine;
 use super::error::StoreError;
 use super::files;
 use super::op::Op;
+use crate::failpoint::failpoint;
 
 /// Largest value kept in the engine; above a quarter of its segment (128 KiB) per page it would use unsynced files.
 pub const MAX_INLINE: usize = 8 * 1024;
@@ -40,7 +41,9 @@ impl Payloads {
                 && value.len() > MAX_INLINE
             {
                 let name = uuid::Uuid::new_v4().simple().to_string();
+                failpoint!("store.payload.before", |error| StoreError::io("can't write", &self.folder, error));
                 files::replace(&self.folder.join(&name), value)?;
+                failpoint!("store.payload.after");
                 *value = std::iter::once(POINTER).chain(name.into_bytes()).collect();
             }
         }

@@ -17,6 +17,7 @@ use super::op::Op;
 use super::rows::{self, SessionRow};
 use super::transcripts;
 use super::value;
+use crate::failpoint::failpoint;
 use crate::ids::{AgentId, SessionKey};
 
 /// Rows read at a time.
@@ -59,7 +60,9 @@ pub fn write(engine: &dyn Engine, state_dir: &Path, agent: &AgentId) -> Result<(
     if engine.get(&hash_key(agent))?.as_deref() == Some(&new_hash) && path.exists() {
         return Ok(());
     }
+    failpoint!("store.projection.before", |error| StoreError::io("can't write", &path, error));
     files::replace(&path, &bytes)?;
+    failpoint!("store.projection.after");
     engine.put(&hash_key(agent), &new_hash)
 }
 

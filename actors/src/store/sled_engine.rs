@@ -16,6 +16,7 @@ use super::engine::{Engine, Pair};
 use super::error::StoreError;
 use super::files;
 use super::op::Op;
+use crate::failpoint::failpoint;
 
 /// Where the sentinel lives; outside every scanned prefix.
 const SENTINEL: &[u8] = b"\0sentinel";
@@ -182,14 +183,20 @@ impl Engine for SledEngine {
     }
 
     fn commit(&self) -> Result<(), StoreError> {
+        failpoint!("store.flush.before", |error| StoreError::io("can't flush", &self.path, error));
         self.db.flush().map_err(|error| failed(&error))?;
+        failpoint!("store.flush.after");
         for entry in fs::read_dir(&self.blobs).into_iter().flatten().flatten() {
             File::open(entry.path())
                 .and_then(|blob| blob.sync_all())
                 .map_err(|error| StoreError::io("can't sync", entry.path(), error))?;
             files::sync_folder(&self.blobs)?;
         }
-        self.data.sync_data().map_err(|error| StoreError::io("can't sync", self.path.join("db"), error))
+        let unsynced = |error| StoreError::io("can't sync", self.path.join("db"), error);
+        failpoint!("store.sync.before", unsynced);
+        self.data.sync_data().map_err(unsynced)?;
+        failpoint!("store.sync.after");
+        Ok(())
     }
 }
 

@@ -16,6 +16,7 @@ use crate::channels::status::Fact;
 use crate::channels::telegram::api::{Api, CallError};
 use crate::channels::telegram::inbound::{Reader, Verdict, update_id};
 use crate::channels::telegram::{TelegramSettings, Timing};
+use crate::failpoint::failpoint;
 
 /// Updates per poll: the Bot API's most.
 const BATCH: u8 = 100;
@@ -343,7 +344,9 @@ impl Poller {
 
     async fn store_cursor(&mut self, position: i64) -> Result<(), SinkError> {
         let moved = Cursor { position, ..self.cursor.clone() };
+        failpoint!("channel.cursor.before");
         self.link.cursor.store(&self.link.channel, &self.link.account, moved.clone()).await?;
+        failpoint!("channel.cursor.after");
         self.cursor = moved;
         Ok(())
     }
