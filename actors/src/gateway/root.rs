@@ -80,7 +80,7 @@ pub fn build(plan: Plan) -> (SupervisorSpec, Domain) {
     let running = Arc::clone(&snapshot.config);
     let config = ConfigHandle::new(snapshot);
     let env = sources.env.clone();
-    let (store_spec, store) = store::child_spec(StoreArgs { state_dir: state_dir.clone() });
+    let (store_spec, store) = store::child_spec(StoreArgs { state_dir: state_dir.clone(), clock: clock.clone() });
     let (lifecycle_spec, lifecycle) = lifecycle::child_spec();
 
     let providers = ProvidersHandle::new(Catalog::of(&running), clock.clone());

@@ -56,7 +56,7 @@ impl SessionState {
         }
         let now = self.services.run.clock.now_ms();
         let seq = self.next_seq();
-        let (record, commit) = match journal::accept(&self.key, &submission, seq, now) {
+        let (record, commit) = match journal::accept(&self.key, &submission, seq, now, self.writer.epoch()) {
             Ok(made) => made,
             Err(error) => {
                 reply.send(Err(SubmitError::Store(error)));

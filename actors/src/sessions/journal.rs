@@ -47,6 +47,7 @@ pub(super) fn accept(
     submission: &Submission,
     seq: u64,
     now: EpochMs,
+    epoch: u64,
 ) -> Result<(AcceptRecord, Commit), StoreError> {
     let dedupe = submission.dedupe_key();
     let record = AcceptRecord {
@@ -64,7 +65,7 @@ pub(super) fn accept(
         literal: submission.literal,
         overflow: Vec::new(),
         at: now,
-        epoch: 0,
+        epoch,
     };
     let commit = Commit::new()
         .expect_absent(dedupe.clone())

@@ -68,7 +68,8 @@ impl SessionState {
 pub(super) async fn activate(args: SessionArgs, ctx: &Ctx<SessionMessage>) -> Result<SessionState, BoxError> {
     let SessionArgs { key, services } = args;
     let agent = key.agent();
-    let store = services.store.clone();
+    // Decided on what is read here, so it counts only as long as that holds.
+    let store = services.store.bound();
     // What an incarnation before this one handed to the store is in it before it is read: else an answer under way would
     // be made again, and input under way would be forgotten.
     store.commit(Commit::new()).await?;
@@ -81,6 +82,10 @@ pub(super) async fn activate(args: SessionArgs, ctx: &Ctx<SessionMessage>) -> Re
         .map(|(_, record)| record)
         .collect();
     let runs: Vec<(Vec<u8>, RunRecord)> = store.scan(keys::folder(keys::RUN, key.as_str()), None, PAGE).await?;
+    if !waiting.is_empty() || runs.iter().any(|(_, run)| run.state == RunState::Open) {
+        // Nothing is run without the journal; what can only be read is answered.
+        store.check_writable()?;
+    }
     let mut state = SessionState {
         writer: Writer::new(store),
         agent,

@@ -34,6 +34,11 @@ impl Writer {
         Self { store, queued: VecDeque::new(), busy: false }
     }
 
+    /// The epoch its commits belong to.
+    pub(super) fn epoch(&self) -> u64 {
+        self.store.epoch()
+    }
+
     /// Writes; the answer comes back as [`SessionMessage::Stored`] with the same tag.
     pub(super) fn write(&mut self, tag: Stored, commit: Commit) {
         self.queued.push_back(Job { tag, commit, intake: false });

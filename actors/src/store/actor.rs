@@ -2,31 +2,32 @@
 //!
 //! Parent: `core` · Restart: permanent · Mailbox: 1024, wait
 //! Survives a restart: everything that was answered. Lost: commits in flight, whose callers get an error.
-//! Fails when: the folder can't be opened, is held by another process or is damaged (fatal), or a flush fails.
+//! Fails when: the folder can't be opened, is held by another process, is damaged or of a newer version (fatal); or,
+//! once the disk works again after a failed write, so that everything below it is rebuilt from what is on disk. While
+//! the disk fails it stays, answers reads, and refuses whatever is to be stored.
 
-use std::collections::BTreeSet;
+mod upkeep;
+mod writing;
+
+use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use supervision::{Actor, ActorResult, BoxError, ChildSpec, Ctx, Exit, Mailbox, Reply, Reporter, Slot};
+use supervision::{Actor, ActorResult, BoxError, ChildSpec, Ctx, Exit, Mailbox, Reply, Slot};
 
-use super::engine::{Engine, Pair};
+use super::engine::{Pair, Size};
 use super::error::StoreError;
-use super::flush::{self, Flushed};
+use super::flush::{Disk, Flushed};
 use super::keys;
 use super::op::{Commit, Outcome};
-use super::payload::Payloads;
+use super::opening::{self, Opened, Past, STORE};
 use super::projection;
-use super::sled_engine::SledEngine;
+use super::retention::{Cursor, Swept};
+use super::standing::Standing;
+use crate::clock::Clock;
 use crate::ids::AgentId;
 
-/// How long `sessions.json` may lag behind the rows (one second, so that an editor sees what just happened).
-const PROJECTION_LAG: Duration = Duration::from_secs(1);
-/// New work is refused below this much free disk, so that what is open can still be finished.
-const MIN_FREE: u64 = 16 << 20;
-/// Most commits in one group; bounds the memory of a flush.
-const MAX_GROUP: usize = 1024;
 /// How long a predecessor's last flush may hold the folder.
 const OPEN_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -35,6 +36,8 @@ const OPEN_PATIENCE: Duration = Duration::from_secs(3);
 pub struct StoreArgs {
     /// The state directory. The store is `openclawd/store` in it.
     pub state_dir: PathBuf,
+    /// Tells what may be forgotten.
+    pub clock: Clock,
 }
 
 /// What the actor is asked.
@@ -43,6 +46,8 @@ pub(super) enum StoreMessage {
     Commit {
         /// What.
         commit: Commit,
+        /// When its writer was started.
+        epoch: u64,
         /// Refused when the disk is nearly full.
         intake: bool,
         /// Answered when it is on disk.
@@ -66,12 +71,26 @@ pub(super) enum StoreMessage {
         /// Pairs in order.
         reply: Reply<Result<Vec<Pair>, StoreError>>,
     },
+    /// How much there is.
+    Size(Reply<Result<Size, StoreError>>),
     /// A group is done.
     Flushed(Flushed),
     /// `sessions.json` is due.
     ProjectionDue,
-    /// `sessions.json` files were written, or not.
-    Projected(Result<(), StoreError>),
+    /// `sessions.json` files were written, or not, and how long that took.
+    Projected(Result<(), StoreError>, BTreeSet<String>, Duration),
+    /// Transcripts are to be synced.
+    LinesDue,
+    /// Transcripts were synced, or not.
+    LinesSynced(Result<(), StoreError>),
+    /// What may be forgotten is looked for.
+    SweepDue(Cursor),
+    /// A part of the records was looked through.
+    Swept(Result<Swept, StoreError>),
+    /// See whether the disk works again.
+    ProbeDue,
+    /// It does, or not.
+    Probed(Result<(), StoreError>),
     /// Write what is outstanding now; answered when it is on disk.
     Settle(Reply<()>),
 }
@@ -79,35 +98,41 @@ pub(super) enum StoreMessage {
 type Waiting = Reply<Result<Outcome, StoreError>>;
 
 struct StoreState {
-    engine: Arc<dyn Engine>,
-    payloads: Payloads,
-    state_dir: PathBuf,
-    queued: Vec<(Commit, Waiting)>,
-    in_flight: Vec<Waiting>,
-    flushing: bool,
+    disk: Arc<Disk>,
+    standing: Arc<Standing>,
+    clock: Clock,
+    epoch: u64,
+    /// `None`: nobody waits for the answer.
+    queued: VecDeque<(Commit, Option<Waiting>)>,
+    in_flight: Vec<Option<Waiting>>,
+    is_flushing: bool,
     dirty: BTreeSet<String>,
-    projection_armed: bool,
+    is_projecting: bool,
+    is_syncing: bool,
     settling: Vec<Reply<()>>,
     /// New work was refused for want of room.
     is_full: bool,
+    /// The disk fails since; the wait before the next look.
+    failing: Option<Duration>,
+    /// Records that the sweep under way found past their term.
+    forgotten: u64,
 }
 
-struct StoreActor;
-
-/// The usual spec.
-pub(super) fn spec(args: StoreArgs, slot: &Slot<StoreMessage>) -> ChildSpec {
-    ChildSpec::actor("store", "store", slot, move |_| (StoreActor, args.clone()))
-        .mailbox(Mailbox::wait(1024))
-        .init_timeout(Duration::from_secs(60))
-        .handler_limit(crate::HANDLER_LIMIT)
+struct StoreActor {
+    standing: Arc<Standing>,
 }
 
 /// The spec of the store, and the handle to it.
 #[must_use]
 pub fn child_spec(args: StoreArgs) -> (ChildSpec, super::StoreHandle) {
-    let slot = Slot::new();
-    let handle = super::StoreHandle::new(slot.address(), args.state_dir.clone());
-    (spec(args, &slot), handle)
+    let (slot, standing) = (Slot::new(), Arc::new(Standing::default()));
+    let handle = super::StoreHandle::new(slot.address(), args.state_dir.clone(), Arc::clone(&standing));
+    let make = move |_: &_| (StoreActor { standing: Arc::clone(&standing) }, args.clone());
+    let spec = ChildSpec::actor("store", "store", &slot, make)
+        .mailbox(Mailbox::wait(1024))
+        .init_timeout(Duration::from_secs(60))
+        .handler_limit(crate::HANDLER_LIMIT);
+    (spec, handle)
 }
 
 impl Actor for StoreActor {
@@ -116,40 +141,48 @@ impl Actor for StoreActor {
     type State = StoreState;
 
     async fn pre_start(&self, args: StoreArgs, ctx: &Ctx<StoreMessage>) -> Result<StoreState, BoxError> {
-        let base = args.state_dir.join("openclawd");
-        let engine = open(&base.join("store")).await?;
-        let payloads = Payloads::new(base.join("payloads"));
-        let taken = projection::merge_edits(engine.as_ref(), &args.state_dir)?;
-        payloads.sweep(engine.as_ref())?;
-        engine.commit()?;
-        if taken > 0 {
-            tracing::info!(rows = taken, "took over sessions edited by hand");
-        }
-        ctx.set_detail("path", base.join("store").display().to_string());
-        Ok(StoreState {
-            engine,
-            payloads,
-            state_dir: args.state_dir,
-            queued: Vec::new(),
+        let past = self.standing.past();
+        let Opened { disk, epoch } = open(&args.state_dir, past, ctx).await?;
+        self.standing.opened(epoch);
+        ctx.set_detail("path", args.state_dir.join(STORE).display().to_string());
+        ctx.set_detail("epoch", epoch.to_string());
+        let mut state = StoreState {
+            disk: Arc::new(disk),
+            standing: Arc::clone(&self.standing),
+            clock: args.clock,
+            epoch,
+            queued: VecDeque::new(),
             in_flight: Vec::new(),
-            flushing: false,
+            is_flushing: false,
             dirty: BTreeSet::new(),
-            projection_armed: false,
+            is_projecting: false,
+            is_syncing: false,
             settling: Vec::new(),
             is_full: false,
-        })
+            failing: None,
+            forgotten: 0,
+        };
+        upkeep::begin(&mut state, ctx);
+        Ok(state)
     }
 
     async fn handle(&self, state: &mut StoreState, message: StoreMessage, ctx: &Ctx<StoreMessage>) -> ActorResult {
         match message {
-            StoreMessage::Commit { commit, intake, reply } => state.enqueue(commit, intake, reply, ctx),
+            StoreMessage::Commit { commit, epoch, intake, reply } => state.enqueue(commit, epoch, intake, reply, ctx),
             StoreMessage::Get { key, reply } => reply.send(state.get(&key)),
             StoreMessage::Scan { prefix, after, limit, reply } => {
                 reply.send(state.scan(&prefix, after.as_deref(), limit));
             }
-            StoreMessage::Flushed(flushed) => state.flushed(flushed, ctx)?,
+            StoreMessage::Size(reply) => reply.send(state.disk.engine.size()),
+            StoreMessage::Flushed(flushed) => state.flushed(flushed, ctx),
             StoreMessage::ProjectionDue => state.project(ctx),
-            StoreMessage::Projected(result) => state.projected(result, ctx),
+            StoreMessage::Projected(result, agents, took) => state.projected(result, agents, took, ctx),
+            StoreMessage::LinesDue => state.sync_lines(ctx),
+            StoreMessage::LinesSynced(result) => state.lines_synced(result, ctx),
+            StoreMessage::SweepDue(cursor) => state.sweep(cursor, ctx),
+            StoreMessage::Swept(result) => state.swept(result, ctx),
+            StoreMessage::ProbeDue => state.probe(ctx),
+            StoreMessage::Probed(result) => state.probed(result, ctx)?,
             StoreMessage::Settle(reply) => {
                 state.settling.push(reply);
                 state.settle_if_idle();
@@ -159,167 +192,60 @@ impl Actor for StoreActor {
     }
 
     async fn post_stop(&self, state: &mut StoreState, _ctx: &Ctx<StoreMessage>) -> ActorResult {
+        if state.failing.is_some() {
+            return Ok(());
+        }
         let (commits, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut state.queued).into_iter().unzip();
-        let flushed = flush::run(state.engine.as_ref(), &state.payloads, commits);
+        let flushed = state.disk.write(commits);
         for (reply, result) in waiting.into_iter().zip(flushed.results) {
-            reply.send(result);
+            answer(reply, result);
         }
+        let disk = &state.disk;
+        disk.sync_lines(None, true)?;
         for agent in std::mem::take(&mut state.dirty) {
-            projection::write(state.engine.as_ref(), &state.state_dir, &AgentId::normalised(&agent))?;
+            let agent = AgentId::normalised(&agent);
+            projection::write(disk.engine.as_ref(), &disk.payloads, &disk.state_dir, &agent)?;
         }
-        state.engine.commit()?;
+        disk.engine.commit()?;
+        disk.engine.seal()?;
         Ok(())
     }
 }
 
-/// Opens the engine; waits a little for a predecessor in this process to let go of it.
-async fn open(folder: &Path) -> Result<Arc<dyn Engine>, BoxError> {
+/// Opens the store; waits a little for a predecessor in this process to let go of it.
+async fn open(state_dir: &Path, past: Past, ctx: &Ctx<StoreMessage>) -> Result<Opened, BoxError> {
     let deadline = tokio::time::Instant::now() + OPEN_PATIENCE;
     loop {
-        match SledEngine::open(folder) {
-            Ok(engine) => return Ok(Arc::new(engine)),
-            Err(error @ (StoreError::Damaged { .. } | StoreError::Newer { .. })) => {
-                return Err(Exit::Fatal(error.into()).into());
-            }
-            Err(error) if tokio::time::Instant::now() >= deadline => return Err(error.into()),
-            Err(_) => tokio::time::sleep(Duration::from_millis(25)).await,
+        let folder = state_dir.to_owned();
+        match ctx.blocking(move || opening::open(&folder, past)).await {
+            Some(Ok(opened)) => return Ok(opened),
+            None => return Err("opening the store panicked".into()),
+            Some(Err(error)) if error.is_final() => return Err(Exit::Fatal(error.into()).into()),
+            Some(Err(error)) if tokio::time::Instant::now() >= deadline => return Err(error.into()),
+            Some(Err(_)) => tokio::time::sleep(Duration::from_millis(25)).await,
         }
+    }
+}
+
+fn answer(reply: Option<Waiting>, result: Result<Outcome, StoreError>) {
+    if let Some(reply) = reply {
+        reply.send(result);
     }
 }
 
 impl StoreState {
-    fn enqueue(&mut self, commit: Commit, intake: bool, reply: Waiting, ctx: &Ctx<StoreMessage>) {
-        if intake {
-            if let Err(full) = check_room(&self.state_dir) {
-                self.refuse(&full, ctx);
-                reply.send(Err(full));
-                return;
-            }
-            if std::mem::take(&mut self.is_full) {
-                tracing::info!("the disk has room again");
-                ctx.clear_detail("disk");
-            }
-        }
-        self.dirty.extend(commit.dirty_agents.iter().cloned());
-        if !self.dirty.is_empty() && !self.projection_armed {
-            self.projection_armed = true;
-            arm_projection(ctx);
-        }
-        self.queued.push((commit, reply));
-        self.flush_next(ctx);
-    }
-
-    /// Shows that new work is refused.
-    fn refuse(&mut self, full: &StoreError, ctx: &Ctx<StoreMessage>) {
-        if !std::mem::replace(&mut self.is_full, true) {
-            tracing::error!(error = %full, "new work is refused");
-        }
-        ctx.set_detail("disk", full.to_string());
-    }
-
-    fn flush_next(&mut self, ctx: &Ctx<StoreMessage>) {
-        if self.flushing || self.queued.is_empty() {
-            return;
-        }
-        let rest = self.queued.split_off(self.queued.len().min(MAX_GROUP));
-        let (commits, waiting): (Vec<_>, Vec<_>) = std::mem::replace(&mut self.queued, rest).into_iter().unzip();
-        self.in_flight = waiting;
-        self.flushing = true;
-        let (engine, payloads) = (Arc::clone(&self.engine), self.payloads.clone());
-        let job = ctx.blocking(move || flush::run(engine.as_ref(), &payloads, commits));
-        report(ctx, ctx.reporter(), job, StoreMessage::Flushed, |error| {
-            StoreMessage::Flushed(Flushed { results: Vec::new(), broken: Some(error) })
-        });
-    }
-
-    fn flushed(&mut self, flushed: Flushed, ctx: &Ctx<StoreMessage>) -> ActorResult {
-        let mut results = flushed.results.into_iter();
-        for reply in self.in_flight.drain(..) {
-            reply.send(results.next().unwrap_or(Err(StoreError::Unavailable)));
-        }
-        self.flushing = false;
-        if let Some(broken) = flushed.broken {
-            tracing::error!(error = broken.words(), "the store can't promise durability any more");
-            return Err(broken.into());
-        }
-        self.flush_next(ctx);
-        self.settle_if_idle();
-        Ok(())
-    }
-
-    fn project(&mut self, ctx: &Ctx<StoreMessage>) {
-        let agents = std::mem::take(&mut self.dirty);
-        let (engine, state_dir) = (Arc::clone(&self.engine), self.state_dir.clone());
-        let job = ctx.blocking(move || {
-            agents
-                .iter()
-                .try_for_each(|agent| projection::write(engine.as_ref(), &state_dir, &AgentId::normalised(agent)))
-        });
-        report(ctx, ctx.reporter(), job, StoreMessage::Projected, |error| StoreMessage::Projected(Err(error)));
-    }
-
-    fn projected(&mut self, result: Result<(), StoreError>, ctx: &Ctx<StoreMessage>) {
-        match result {
-            Ok(()) => ctx.clear_detail("sessionsFile"),
-            Err(error) => {
-                tracing::warn!(error = error.words(), "can't write sessions.json; the store has the rows");
-                ctx.set_detail("sessionsFile", error.words());
-            }
-        }
-        self.projection_armed = !self.dirty.is_empty();
-        if self.projection_armed {
-            arm_projection(ctx);
-        }
-    }
-
-    fn settle_if_idle(&mut self) {
-        if !self.flushing && self.queued.is_empty() {
-            for reply in self.settling.drain(..) {
-                reply.send(());
-            }
-        }
-    }
-
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.engine.get(key)?.map(|stored| self.payloads.resolve(stored)).transpose()
+        self.disk.engine.get(key)?.map(|stored| self.disk.payloads.resolve(stored)).transpose()
     }
 
     fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<Pair>, StoreError> {
-        self.engine
+        self.disk
+            .engine
             .scan_prefix(prefix, after, limit)?
             .into_iter()
-            .map(|(key, stored)| Ok((key, self.payloads.resolve(stored)?)))
+            .map(|(key, stored)| Ok((key, self.disk.payloads.resolve(stored)?)))
             .collect()
     }
-}
-
-/// Room for new work while what is open can still be finished.
-pub(super) fn check_room(state_dir: &Path) -> Result<(), StoreError> {
-    let free = fs2::available_space(state_dir).unwrap_or(u64::MAX);
-    if free < MIN_FREE {
-        return Err(StoreError::Full { path: state_dir.to_owned(), free_mb: free >> 20 });
-    }
-    Ok(())
-}
-
-fn arm_projection(ctx: &Ctx<StoreMessage>) {
-    ctx.send_after(PROJECTION_LAG, StoreMessage::ProjectionDue).detach();
-}
-
-/// Brings the result of a blocking job back as a message, also when the job panicked.
-fn report<T: Send + 'static>(
-    ctx: &Ctx<StoreMessage>,
-    reporter: Reporter<StoreMessage>,
-    job: impl Future<Output = Option<T>> + Send + 'static,
-    done: impl FnOnce(T) -> StoreMessage + Send + 'static,
-    failed: impl FnOnce(StoreError) -> StoreMessage + Send + 'static,
-) {
-    ctx.spawn_scoped(async move {
-        reporter.send(match job.await {
-            Some(result) => done(result),
-            None => failed(StoreError::Engine(Arc::from("the flush panicked"))),
-        });
-    });
 }
 
 impl std::fmt::Debug for StoreMessage {
@@ -328,9 +254,16 @@ impl std::fmt::Debug for StoreMessage {
             Self::Commit { commit, .. } => write!(f, "Commit({} ops)", commit.ops.len()),
             Self::Get { key, .. } => write!(f, "Get({})", keys::printable(key)),
             Self::Scan { prefix, .. } => write!(f, "Scan({})", keys::printable(prefix)),
+            Self::Size(_) => f.write_str("Size"),
             Self::Flushed(_) => f.write_str("Flushed"),
             Self::ProjectionDue => f.write_str("ProjectionDue"),
-            Self::Projected(_) => f.write_str("Projected"),
+            Self::Projected(..) => f.write_str("Projected"),
+            Self::LinesDue => f.write_str("LinesDue"),
+            Self::LinesSynced(_) => f.write_str("LinesSynced"),
+            Self::SweepDue(_) => f.write_str("SweepDue"),
+            Self::Swept(_) => f.write_str("Swept"),
+            Self::ProbeDue => f.write_str("ProbeDue"),
+            Self::Probed(_) => f.write_str("Probed"),
             Self::Settle(_) => f.write_str("Settle"),
         }
     }

@@ -48,6 +48,26 @@ pub enum StoreError {
         /// What is left.
         free_mb: u64,
     },
+    /// A commit of somebody who was started before the store was opened again.
+    #[error("this was decided before the store was opened again (epoch {writer}, now {current}) and is not written")]
+    Fenced {
+        /// Epoch of the writer.
+        writer: u64,
+        /// Epoch of the store.
+        current: u64,
+    },
+    /// The disk failed, and nothing is written until it works again.
+    #[error("nothing can be stored: {why}; it is tried again until it works")]
+    Failing {
+        /// What failed.
+        why: Arc<str>,
+    },
+    /// The files are not where they were opened.
+    #[error("{path} was removed or replaced while the gateway ran; put it back or stop the gateway", path = path.display())]
+    Gone {
+        /// What is missed.
+        path: PathBuf,
+    },
     /// A record can't be read as what it should be.
     #[error("record {key} can't be read: {why}")]
     Record {
@@ -65,6 +85,21 @@ impl StoreError {
         match std::error::Error::source(self) {
             Some(source) => format!("{self}: {source}"),
             None => self.to_string(),
+        }
+    }
+
+    /// True for what another try won't change: an operator has to act.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Damaged { .. } | Self::Newer { .. } | Self::Gone { .. } => true,
+            Self::Unavailable
+            | Self::Io { .. }
+            | Self::Engine(_)
+            | Self::Full { .. }
+            | Self::Fenced { .. }
+            | Self::Failing { .. }
+            | Self::Record { .. } => false,
         }
     }
 

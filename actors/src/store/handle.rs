@@ -8,20 +8,27 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use supervision::{Address, CallError};
 
-use super::actor::{StoreMessage, check_room};
+use super::actor::StoreMessage;
 use super::engine::Pair;
 use super::error::StoreError;
 use super::op::{Commit, Outcome};
+use super::standing::Standing;
 use super::value;
 
 /// Longest wait for an answer; a flush on a slow disk takes a second, not ten.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// New work is refused below this much free disk, so that what is open can still be finished.
+const MIN_FREE: u64 = 16 << 20;
 
 /// A cheap handle that outlives restarts of the store.
 #[derive(Clone)]
 pub struct StoreHandle {
     address: Address<StoreMessage>,
     state_dir: Arc<Path>,
+    standing: Arc<Standing>,
+    /// Set when it speaks for somebody who was started in this epoch.
+    epoch: Option<u64>,
 }
 
 impl std::fmt::Debug for StoreHandle {
@@ -35,16 +42,38 @@ fn unreachable_store(_: CallError) -> StoreError {
 }
 
 impl StoreHandle {
-    pub(super) fn new(address: Address<StoreMessage>, state_dir: PathBuf) -> Self {
-        Self { address, state_dir: state_dir.into() }
+    pub(super) fn new(address: Address<StoreMessage>, state_dir: PathBuf, standing: Arc<Standing>) -> Self {
+        Self { address, state_dir: state_dir.into(), standing, epoch: None }
     }
 
-    /// Whether new work would be taken now, as far as the disk is concerned. Asks the system, not the actor.
+    /// A handle for somebody who starts now: once the store is opened again, what it commits is refused, because it was
+    /// decided on what may be gone.
+    #[must_use]
+    pub fn bound(&self) -> Self {
+        Self { epoch: Some(self.epoch()), ..self.clone() }
+    }
+
+    /// Number of the epoch it commits in: how often the store was opened. 0 before the first time.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch.unwrap_or_else(|| self.standing.epoch())
+    }
+
+    /// Whether new work would be taken now: the disk has room and works. Asks the system, not the actor.
     ///
     /// # Errors
-    /// [`StoreError::Full`].
+    /// [`StoreError::Full`], or what fails.
     pub fn check_room(&self) -> Result<(), StoreError> {
+        self.check_writable()?;
         check_room(&self.state_dir)
+    }
+
+    /// Whether anything can be stored at all.
+    ///
+    /// # Errors
+    /// What keeps it from that.
+    pub fn check_writable(&self) -> Result<(), StoreError> {
+        self.standing.trouble().map_or(Ok(()), Err)
     }
 
     /// Makes a commit durable. Calls by one task take effect in the order they are made.
@@ -52,10 +81,7 @@ impl StoreHandle {
     /// # Errors
     /// When the store refuses or fails; nothing of the commit was applied then, unless the store did not answer.
     pub async fn commit(&self, commit: Commit) -> Result<Outcome, StoreError> {
-        self.address
-            .call(|reply| StoreMessage::Commit { commit, intake: false, reply }, PATIENCE)
-            .await
-            .map_err(unreachable_store)?
+        self.write(commit, false).await
     }
 
     /// As [`StoreHandle::commit`], for new work: refused when the disk is nearly full.
@@ -63,10 +89,18 @@ impl StoreHandle {
     /// # Errors
     /// As [`StoreHandle::commit`], and [`StoreError::Full`].
     pub async fn accept(&self, commit: Commit) -> Result<Outcome, StoreError> {
-        self.address
-            .call(|reply| StoreMessage::Commit { commit, intake: true, reply }, PATIENCE)
-            .await
-            .map_err(unreachable_store)?
+        self.write(commit, true).await
+    }
+
+    fn write(&self, commit: Commit, intake: bool) -> impl Future<Output = Result<Outcome, StoreError>> + Send + use<> {
+        let epoch = self.epoch();
+        let address = self.address.clone();
+        async move {
+            address
+                .call(|reply| StoreMessage::Commit { commit, epoch, intake, reply }, PATIENCE)
+                .await
+                .map_err(unreachable_store)?
+        }
     }
 
     /// Reads one record.
@@ -120,4 +154,13 @@ impl StoreHandle {
     pub async fn settle(&self) -> Result<(), StoreError> {
         self.address.call(StoreMessage::Settle, PATIENCE).await.map_err(unreachable_store)
     }
+}
+
+/// Room for new work while what is open can still be finished.
+pub(super) fn check_room(state_dir: &Path) -> Result<(), StoreError> {
+    let free = fs2::available_space(state_dir).unwrap_or(u64::MAX);
+    if free < MIN_FREE {
+        return Err(StoreError::Full { path: state_dir.to_owned(), free_mb: free >> 20 });
+    }
+    Ok(())
 }

@@ -21,6 +21,9 @@ pub const DEVICE_PENDING: &str = "device-pending/";
 /// `profile/<agent>/<profile id>`: usage and cooldown of an auth profile.
 pub const PROFILE: &str = "profile/";
 
+/// `lines/<transcript>/<seq>`: lines of transcripts whose files are not synced yet.
+pub const LINES: &str = "lines/";
+
 /// A key of prefix and name.
 #[must_use]
 pub fn named(prefix: &str, name: &str) -> Vec<u8> {

@@ -2,19 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::engine::{Engine, Pair};
+use super::engine::{Engine, Pair, Size};
 use super::error::StoreError;
 use super::op::Op;
 
 /// An ordered map behind a lock.
 #[derive(Debug, Default)]
-pub struct MemoryEngine(Mutex<BTreeMap<Vec<u8>, Vec<u8>>>);
+pub struct MemoryEngine {
+    map: Mutex<BTreeMap<Vec<u8>, Vec<u8>>>,
+    batches: AtomicU64,
+}
 
 impl MemoryEngine {
     fn map(&self) -> MutexGuard<'_, BTreeMap<Vec<u8>, Vec<u8>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.map.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -42,11 +46,25 @@ impl Engine for MemoryEngine {
                 Op::Delete { key } => map.remove(key),
             };
         }
+        self.batches.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
     fn commit(&self) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    fn check_place(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn seal(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn size(&self) -> Result<Size, StoreError> {
+        let records = u64::try_from(self.map().len()).unwrap_or(u64::MAX);
+        Ok(Size { records, batches: self.batches.load(Ordering::Relaxed), bytes_on_disk: 0 })
     }
 }
 

@@ -24,6 +24,13 @@ pub enum Op {
 pub enum Expect {
     /// The key has no value.
     Absent(Vec<u8>),
+    /// The key has this value and no other.
+    Equals {
+        /// The key.
+        key: Vec<u8>,
+        /// The encoded value.
+        value: Vec<u8>,
+    },
 }
 
 /// Lines to add to a transcript before the key space changes.
@@ -80,6 +87,19 @@ impl Commit {
         self
     }
 
+    /// Adds a condition: what was read is still there.
+    #[must_use]
+    pub fn expect_equals(mut self, key: Vec<u8>, value: Vec<u8>) -> Self {
+        self.expects.push(Expect::Equals { key, value });
+        self
+    }
+
+    /// True when there is nothing to write: such a commit only waits for those before it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ops.is_empty() && self.appends.is_empty() && self.renames.is_empty()
+    }
+
     /// Adds transcript lines.
     #[must_use]
     pub fn append(mut self, append: Append) -> Self {
@@ -107,11 +127,11 @@ impl Commit {
 pub enum Outcome {
     /// Applied and durable.
     Committed,
-    /// A condition did not hold; nothing was applied. The value found, decoded from its file if it was large.
+    /// A condition did not hold; nothing was applied.
     Conflict {
         /// The key of the condition.
         key: Vec<u8>,
-        /// What is there.
+        /// What is there, read from its file if it was large; empty when nothing is.
         value: Vec<u8>,
     },
 }

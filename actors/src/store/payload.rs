@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::engine::Engine;
+use super::engine::{self, Engine};
 use super::error::StoreError;
 use super::files;
 use super::op::Op;
@@ -78,8 +78,11 @@ impl Payloads {
         if present.is_empty() {
             return Ok(0);
         }
-        let referenced: HashSet<PathBuf> =
-            engine.scan_prefix(b"", None, usize::MAX)?.iter().filter_map(|(_, stored)| self.file_of(stored)).collect();
+        let mut referenced = HashSet::new();
+        engine::for_each(engine, b"", |_, stored| {
+            referenced.extend(self.file_of(stored));
+            Ok(())
+        })?;
         Ok(present
             .iter()
             .filter(|path| !referenced.contains(*path))

@@ -210,6 +210,24 @@ pub enum OutboxState {
     Held,
 }
 
+/// What `sessions.json` of an agent holds, by its SHA-256. Key: `meta/projection/<agent>`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProjectionRecord {
+    /// What was written last.
+    pub written: Vec<u8>,
+    /// What is being written in its place; the same when nothing is.
+    pub writing: Vec<u8>,
+}
+
+/// Lines of a transcript that its file may lack after a loss of power. Key: `lines/<path>/<seq>`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LineRecord {
+    /// Where in the file they begin.
+    pub offset: u64,
+    /// Whole lines, each with its newline.
+    pub text: String,
+}
+
 /// An entry of a transcript, as far as this program writes it. See [`super::transcripts`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
