@@ -178,7 +178,7 @@ impl SessionState {
             model: input.model.clone(),
             expires_at: None,
         };
-        let commit = journal::finish(&self.key, &run, &record, &end, None, None)?
+        let commit = journal::finish(&self.key, &run, &record, &end, Vec::new(), None)?
             .delete(journal::accept_key(&self.key, input.seq));
         self.forget.push_back(Expiring::new(&self.key, &run, input.dedupe.as_bytes().to_vec(), now));
         Ok((Ending { end }, commit))

@@ -115,7 +115,7 @@ impl SessionState {
             journal::delivery(&self.key, &submission.run, route, &end.text, self.next_seq(), now)
         });
         let dedupe = submission.dedupe_key();
-        let commit = journal::finish(&self.key, &submission.run, &open, end, None, delivery.as_ref())?
+        let commit = journal::finish(&self.key, &submission.run, &open, end, Vec::new(), delivery.as_ref())?
             .expect_absent(dedupe.clone())
             .put(dedupe, value::encode(&submission.dedupe_record(&self.key, now))?);
         Ok(journal::with_row(commit, &self.key, &self.row)?)

@@ -111,7 +111,7 @@ pub(super) fn finish(
     run: &RunId,
     open: &RunRecord,
     end: &RunEnd,
-    append: Option<Append>,
+    appends: Vec<Append>,
     delivery: Option<&OutboxRecord>,
 ) -> Result<Commit, StoreError> {
     let record = RunRecord {
@@ -124,7 +124,7 @@ pub(super) fn finish(
     for joined in &open.joined {
         commit = commit.put(named_run_key(session, joined), value::encode(&part)?);
     }
-    commit.appends.extend(append);
+    commit.appends = appends;
     if let Some(delivery) = delivery {
         commit = commit.put(outbox_key(&delivery.route, delivery.seq), value::encode(delivery)?);
     }

@@ -130,7 +130,9 @@ impl SessionState {
                 queue::shown(&batch)
             }
         };
-use crate::failpoint::failpoint;
+        let appends = self.into_transcript(&batch, texts, now)?;
+        let commit = journal::consume(&self.key, &batch, &run, &record, appends)?;
+        failpoint!("consume.before");
         self.write(Stored::Consume, journal::with_row(commit, &self.key, &self.row)?)?;
         self.changed("send");
         self.launch(run, record, Arc::new(AtomicU64::new(0)), ctx);
@@ -206,10 +208,14 @@ use crate::failpoint::failpoint;
         let end = RunEnd { status, text, error, provider, model, usage, ended_at: now, started_at, session_id, tools };
         let last = self.conversation.messages().last();
         let already = message.as_ref().is_some_and(|end| last.is_some_and(|last| is_end(last, end)));
-        let append = match message {
-            Some(message) if !already => self.conversation.push(uuid::Uuid::new_v4().to_string(), message, now)?,
-            Some(_) | None => None,
-        };
+        // Whatever the end is, no call is left without a result.
+        let mut appends = Vec::new();
+        for result in interrupted_calls(self.conversation.messages(), now) {
+            appends.extend(self.conversation.push(uuid::Uuid::new_v4().to_string(), result, now)?);
+        }
+        if let Some(message) = message.filter(|_| !already) {
+            appends.extend(self.conversation.push(uuid::Uuid::new_v4().to_string(), message, now)?);
+        }
         let silent = self.row.text("sendPolicy") == Some("deny");
         let delivery = match (record.route.as_ref().filter(|_| !silent), &end) {
             (Some(route), RunEnd { status: RunStatus::Ok, text, .. }) if !text.trim().is_empty() => {
@@ -223,7 +229,7 @@ use crate::failpoint::failpoint;
             (Some(_) | None, _) => None,
         };
         self.count(&end);
-        let mut commit = journal::finish(&self.key, &run, &record, &end, append, delivery.as_ref())?;
+        let mut commit = journal::finish(&self.key, &run, &record, &end, appends, delivery.as_ref())?;
         commit.ops.extend(also.ops);
         for expired in self.expired(now) {
             commit = expired.into_iter().fold(commit, crate::store::Commit::delete);
