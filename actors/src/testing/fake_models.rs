@@ -25,6 +25,8 @@ pub use script::{FakeCall, FakeFault, FakeTurn};
 
 /// Largest request that is read.
 const MAX_REQUEST: usize = 32 * 1024 * 1024;
+/// The path of [`FakeModelServer::settled`]'s own request.
+const PROBE: &str = "/settled";
 
 /// A request as it came.
 #[derive(Debug, Clone)]
@@ -51,6 +53,14 @@ impl FakeRequest {
     }
 }
 
+/// Answers instead of script, fault and echo, and keeps its own books: with one, the server keeps no requests.
+pub trait FakeMind: Send + Sync + 'static {
+    /// The answer to request `number`.
+    fn answer(&self, number: u64, request: &FakeRequest) -> FakeTurn;
+    /// The answer to request `number` is about to be complete, or its client has left.
+    fn ended(&self, number: u64);
+}
+
 /// What a server has seen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct FakeCounts {
@@ -60,10 +70,13 @@ pub struct FakeCounts {
     pub finished: usize,
     /// Clients that closed the connection before the end.
     pub left: usize,
+    /// Connections that are open.
+    pub open: usize,
 }
 
 struct Shared {
     script: Mutex<VecDeque<FakeTurn>>,
+    mind: Mutex<Option<Arc<dyn FakeMind>>>,
     pace: Mutex<Duration>,
     requests: Mutex<Vec<FakeRequest>>,
     counts: watch::Sender<FakeCounts>,
@@ -100,6 +113,7 @@ impl FakeModelServer {
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             script: Mutex::default(),
+            mind: Mutex::default(),
             pace: Mutex::default(),
             requests: Mutex::default(),
             counts: watch::Sender::new(FakeCounts::default()),
@@ -117,6 +131,24 @@ impl FakeModelServer {
     /// Adds turns to the script; each answers one request.
     pub fn script(&self, turns: impl IntoIterator<Item = FakeTurn>) {
         lock(&self.shared.script).extend(turns);
+    }
+
+    /// From now on `mind` answers.
+    pub fn set_mind(&self, mind: Arc<dyn FakeMind>) {
+        *lock(&self.shared.mind) = Some(mind);
+    }
+
+    /// Waits until nothing is left of the clients there were: for after a client's process has died.
+    ///
+    /// # Errors
+    /// When the server can't be reached.
+    pub async fn settled(&self) -> io::Result<()> {
+        // Connections are taken in their order: once this one is, all before it are.
+        let mut probe = TcpStream::connect(self.address).await?;
+        probe.write_all(format!("GET {PROBE} HTTP/1.1\r\n\r\n").as_bytes()).await?;
+        probe.read_to_end(&mut Vec::new()).await?;
+        self.wait_until(|counts| counts.open == 0).await;
+        Ok(())
     }
 
     /// From now on an echo takes this long after each event.
@@ -156,7 +188,14 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => connections.push(connection(stream, Arc::clone(&shared))),
+                Ok((stream, _)) => {
+                    shared.counts.send_modify(|counts| counts.open += 1);
+                    let shared = Arc::clone(&shared);
+                    connections.push(async move {
+                        connection(stream, Arc::clone(&shared)).await;
+                        shared.counts.send_modify(|counts| counts.open -= 1);
+                    });
+                }
                 Err(_) => return,
             },
             Some(()) = connections.next(), if !connections.is_empty() => {}
@@ -171,14 +210,32 @@ enum End {
 }
 
 async fn connection(mut stream: TcpStream, shared: Arc<Shared>) {
-    let Some(request) = read_request(&mut stream).await else { return };
-    let scripted = lock(&shared.script).pop_front();
-    let turn = scripted
-        .or_else(|| FakeTurn::for_model(request.model()))
-        .unwrap_or_else(|| FakeTurn::echo(&request).pace(*lock(&shared.pace)));
-    lock(&shared.requests).push(request.clone());
-    shared.counts.send_modify(|counts| counts.requests += 1);
-    let end = answer(&mut stream, &request, &turn).await.unwrap_or(End::Left);
+    let Some(request) = read_request(&mut stream).await.filter(|request| request.path != PROBE) else { return };
+    let mind = lock(&shared.mind).clone();
+    let mut number = 0;
+    shared.counts.send_modify(|counts| {
+        number = counts.requests as u64;
+        counts.requests += 1;
+    });
+    let turn = match &mind {
+        Some(mind) => mind.answer(number, &request),
+        None => {
+            let scripted = lock(&shared.script).pop_front();
+            lock(&shared.requests).push(request.clone());
+            scripted
+                .or_else(|| FakeTurn::for_model(request.model()))
+                .unwrap_or_else(|| FakeTurn::echo(&request).pace(*lock(&shared.pace)))
+        }
+    };
+    let mut over = || {
+        if let Some(mind) = &mind {
+            mind.ended(number);
+        }
+    };
+    let end = answer(&mut stream, &request, &turn, &mut over).await.unwrap_or(End::Left);
+    if matches!(end, End::Left) {
+        over();
+    }
     shared.counts.send_modify(|counts| match end {
         End::Finished => counts.finished += 1,
         End::Left => counts.left += 1,
@@ -213,7 +270,13 @@ async fn read_request(stream: &mut TcpStream) -> Option<FakeRequest> {
     Some(FakeRequest { path, headers, body })
 }
 
-async fn answer(stream: &mut TcpStream, request: &FakeRequest, turn: &FakeTurn) -> io::Result<End> {
+/// `over` is called when nothing but the last event is to be sent.
+async fn answer(
+    stream: &mut TcpStream,
+    request: &FakeRequest,
+    turn: &FakeTurn,
+    over: &mut (dyn FnMut() + Send),
+) -> io::Result<End> {
     match &turn.fault {
         FakeFault::HangBeforeHeaders => return gone(stream).await,
         FakeFault::Status { .. } => {
@@ -246,7 +309,11 @@ async fn answer(stream: &mut TcpStream, request: &FakeRequest, turn: &FakeTurn) 
             }
         }
     }
-    for (sent, event) in wires::events(&request.path, request.model(), turn).iter().enumerate() {
+    let events = wires::events(&request.path, request.model(), turn);
+    for (sent, event) in events.iter().enumerate() {
+        if sent + 1 == events.len() {
+            over();
+        }
         match &turn.fault {
             FakeFault::HangAfter(n) if sent >= *n => return gone(stream).await,
             FakeFault::CutAfter(n) if sent >= *n => {

@@ -13,7 +13,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use world::Shared;
@@ -22,6 +24,9 @@ use world::Shared;
 pub const TOKEN: &str = "4242:fake-token-for-tests";
 /// The bot's id.
 pub const BOT_ID: i64 = 4242;
+
+/// The path of [`FakeTelegram::settled`]'s own request.
+const PROBE: &str = "/settled";
 
 /// What goes wrong with a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -168,6 +173,28 @@ impl FakeTelegram {
     /// Cuts the polls that are waiting right now.
     pub fn cut_polls(&self) {
         self.shared.cut_polls();
+    }
+
+    /// Waits until nothing is left of the clients there were: for after a client's process has died. What they sent is
+    /// carried out; a poll of theirs is cut.
+    ///
+    /// # Errors
+    /// When the server can't be reached.
+    pub async fn settled(&self) -> io::Result<()> {
+        self.shared.world().settling = true;
+        self.shared.changed();
+        // Connections are taken in their order: once this one is, all before it are.
+        let mut probe = TcpStream::connect(self.address).await?;
+        probe.write_all(format!("GET {PROBE} HTTP/1.1\r\n\r\n").as_bytes()).await?;
+        probe.read_to_end(&mut Vec::new()).await?;
+        self.shared.wait_until(|world| world.open == 0).await;
+        self.shared.world().settling = false;
+        Ok(())
+    }
+
+    /// Waits until something changes: a request, a message, an update.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.shared.subscribe()
     }
 
     /// The bot can't write to this chat any more: `403`.

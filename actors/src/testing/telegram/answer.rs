@@ -93,7 +93,7 @@ async fn get_updates(body: &Value, shared: &Arc<Shared>) -> Answer {
             if world.poll != poll {
                 return conflict();
             }
-            if world.cut >= poll {
+            if world.settling || world.cut >= poll {
                 return Answer::Cut;
             }
             let updates: Vec<&Value> = world.queue.values().take(limit).collect();

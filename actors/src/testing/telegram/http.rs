@@ -16,6 +16,7 @@ const MAX_BODY: usize = 1024 * 1024;
 pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     while let Ok((stream, _)) = listener.accept().await {
         let shared = shared.clone();
+        shared.world().open += 1;
         drop(world::spawn(async move {
             tokio::select! {
                 () = shared.closed() => {}
@@ -25,6 +26,8 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
                     }
                 }
             }
+            shared.world().open -= 1;
+            shared.changed();
         }));
     }
 }
@@ -32,6 +35,9 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 async fn serve(stream: TcpStream, shared: &Arc<Shared>) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
     while let Some((path, body)) = read_request(&mut stream).await? {
+        if path == super::PROBE {
+            return Ok(());
+        }
         match answer::answer(&path, &body, shared).await {
             Answer::Cut => return Ok(()),
             Answer::Truncated(bytes) => {

@@ -25,6 +25,10 @@ pub(super) struct World {
     pub(super) poll: u64,
     /// Polls up to this one are cut.
     pub(super) cut: u64,
+    /// Connections that are open.
+    pub(super) open: usize,
+    /// Every poll is cut: who polled is dead.
+    pub(super) settling: bool,
     last_update_id: i64,
     last_message_id: i64,
 }
