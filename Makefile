@@ -9,7 +9,7 @@ SOAK_SEED ?= $(shell date +%s)
 SOAK_RUN := $(CARGO) nextest run -p supervision --all-features --locked --profile soak --cargo-profile soak
 
 .PHONY: help check test lint fmt clippy doc benches default-build run-tests bench bench-supervision audit demo-llm \
-	soak soak-properties soak-storms soak-model-check soak-mutants
+	soak soak-properties soak-storms soak-model-check soak-crashes soak-mutants
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -64,6 +64,11 @@ soak-storms: ## a minute of faults on ten thousand actors, a million lives under
 
 soak-model-check: ## what was written by hand for threads, under all their interleavings up to four preemptions
 	LOOM_MAX_PREEMPTIONS=4 $(CARGO) nextest run -p supervision --all-features --locked --test model_check
+
+soak-crashes: ## a thousand kills of the daemon; CRASH_SEED as printed gives the same messages, fates and moments again
+	CRASH_SEED=$${CRASH_SEED:-$(SOAK_SEED)} CRASH_KILLS=$${CRASH_KILLS:-1000} CRASH_RESUME_MS=$${CRASH_RESUME_MS:-1000} \
+		$(CARGO) nextest run --features failpoints --locked --profile soak --cargo-profile soak --test crash \
+		-E 'test(/^matrix::/)'
 
 soak-mutants: ## every small change of a decision is noticed by a test (needs cargo-mutants)
 	scripts/soak-mutants
