@@ -18,6 +18,8 @@ mod shutdown;
 #[path = "../support/mod.rs"]
 mod support;
 #[cfg(test)]
+mod tarpit;
+#[cfg(test)]
 mod telegram;
 #[cfg(test)]
 mod transcripts;

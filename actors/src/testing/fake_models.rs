@@ -25,6 +25,8 @@ pub use script::{FakeCall, FakeFault, FakeTurn};
 
 /// Largest request that is read.
 const MAX_REQUEST: usize = 32 * 1024 * 1024;
+/// What a long line is made of.
+const LINE_PIECE: [u8; 65_536] = [b'x'; 65_536];
 /// The path of [`FakeModelServer::settled`]'s own request.
 const PROBE: &str = "/settled";
 
@@ -290,24 +292,26 @@ async fn answer(
             stream.shutdown().await?;
             return Ok(End::Finished);
         }
+        FakeFault::NoHttp => {
+            stream.write_all(b"SSH-2.0-not-a-model\r\n\r\n").await?;
+            return gone(stream).await;
+        }
         FakeFault::None
         | FakeFault::HangAfter(_)
         | FakeFault::CutAfter(_)
         | FakeFault::MalformedAfter(_)
         | FakeFault::ErrorAfter { .. }
         | FakeFault::SplitBytes
-        | FakeFault::OnlyKeepAlive(_) => {}
+        | FakeFault::OnlyKeepAlive(_)
+        | FakeFault::OnlyPings(_)
+        | FakeFault::Noise
+        | FakeFault::LongLine(_) => {}
     }
     stream
         .write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n")
         .await?;
-    if let FakeFault::OnlyKeepAlive(pause) = turn.fault {
-        loop {
-            chunk(stream, b": still here\n\n").await?;
-            if left_within(stream, pause).await? {
-                return Ok(End::Left);
-            }
-        }
+    if let Some(end) = pit(stream, request, turn).await? {
+        return Ok(end);
     }
     let events = wires::events(&request.path, request.model(), turn);
     for (sent, event) in events.iter().enumerate() {
@@ -342,7 +346,11 @@ async fn answer(
             | FakeFault::CutAfter(_)
             | FakeFault::MalformedAfter(_)
             | FakeFault::ErrorAfter { .. }
-            | FakeFault::OnlyKeepAlive(_) => chunk(stream, event.as_bytes()).await?,
+            | FakeFault::OnlyKeepAlive(_)
+            | FakeFault::OnlyPings(_)
+            | FakeFault::NoHttp
+            | FakeFault::Noise
+            | FakeFault::LongLine(_) => chunk(stream, event.as_bytes()).await?,
         }
         if !turn.pace.is_zero() && left_within(stream, turn.pace).await? {
             return Ok(End::Left);
@@ -351,6 +359,37 @@ async fn answer(
     stream.write_all(b"0\r\n\r\n").await?;
     stream.shutdown().await?;
     Ok(End::Finished)
+}
+
+/// Faults that never come to an event.
+async fn pit(stream: &mut TcpStream, request: &FakeRequest, turn: &FakeTurn) -> io::Result<Option<End>> {
+    let (piece, pause) = match turn.fault {
+        FakeFault::OnlyKeepAlive(pause) => (&b": still here\n\n"[..], pause),
+        FakeFault::OnlyPings(pause) => (wires::ping(&request.path), pause),
+        FakeFault::Noise => (&b"\x00\xff\xfe{]data\n\n\x07: event"[..], Duration::from_millis(20)),
+        FakeFault::LongLine(bytes) => {
+            chunk(stream, b"data: ").await?;
+            for _ in 0..bytes.div_ceil(LINE_PIECE.len()) {
+                chunk(stream, &LINE_PIECE).await?;
+            }
+            return gone(stream).await.map(Some);
+        }
+        FakeFault::None
+        | FakeFault::Status { .. }
+        | FakeFault::HangBeforeHeaders
+        | FakeFault::HangAfter(_)
+        | FakeFault::CutAfter(_)
+        | FakeFault::MalformedAfter(_)
+        | FakeFault::ErrorAfter { .. }
+        | FakeFault::SplitBytes
+        | FakeFault::NoHttp => return Ok(None),
+    };
+    loop {
+        chunk(stream, piece).await?;
+        if left_within(stream, pause).await? {
+            return Ok(Some(End::Left));
+        }
+    }
 }
 
 async fn chunk(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {

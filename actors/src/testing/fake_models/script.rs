@@ -55,6 +55,14 @@ pub enum FakeFault {
     SplitBytes,
     /// Comments at this pace and never an event.
     OnlyKeepAlive(Duration),
+    /// Events at this pace that only keep the connection open, where the format has them; comments where not.
+    OnlyPings(Duration),
+    /// Something that is not HTTP, then silence.
+    NoHttp,
+    /// Bytes that are no events, for ever.
+    Noise,
+    /// One line of so many bytes, then silence.
+    LongLine(usize),
 }
 
 /// One answer: what is said, what goes wrong, how fast.

@@ -13,6 +13,11 @@ pub(super) fn events(path: &str, model: &str, turn: &FakeTurn) -> Vec<String> {
     if is_messages(path) { messages_events(model, turn) } else { completions_events(model, turn) }
 }
 
+/// An event that only keeps the connection open.
+pub(super) fn ping(path: &str) -> &'static [u8] {
+    if is_messages(path) { b"event: ping\ndata: {\"type\": \"ping\"}\n\n" } else { b": ping\n\n" }
+}
+
 /// Pieces of `text` as a model would stream them.
 fn pieces(text: &str) -> impl Iterator<Item = &str> {
     text.split_inclusive(' ')
