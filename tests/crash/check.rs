@@ -243,11 +243,13 @@ fn delivered(
     let due: Vec<String> = ends.iter().flat_map(|(_, end)| pieces(&text(end))).collect();
     let mut used: BTreeSet<u32> = BTreeSet::new();
     let mut next = 0;
+    // The first of the equal pieces that came last: of two failures in the same words either may have come twice.
     let mut before: Option<&Delivered> = None;
     for got in record.delivered.iter().filter(|got| got.chat == *chat) {
+        let equal = before.filter(|first| first.text == got.text);
         if due.get(next) == Some(&got.text) {
             next += 1;
-        } else if let Some(first) = before.filter(|first| first.text == got.text) {
+        } else if let Some(first) = equal {
             match explained(&record.kills, first, got, &used) {
                 Some(life) => {
                     used.insert(life);
@@ -258,7 +260,7 @@ fn delivered(
         } else {
             verdict.violations.push(Violation::Undue(format!("{chat:?}: {}", shown(&got.text))));
         }
-        before = Some(got);
+        before = equal.or(Some(got));
     }
     for missing in &due[next..] {
         verdict.violations.push(Violation::NotDelivered(format!("{chat:?}: {}", shown(missing))));

@@ -205,6 +205,18 @@ fn a_failure_that_is_told_is_a_report() {
 }
 
 #[test]
+fn of_two_failures_in_the_same_words_either_may_have_come_twice() {
+    let told = || "I could not answer: it broke".to_owned();
+    let found = doctored(|record| {
+        let failed = || json!({"role": "assistant", "content": [], "errorMessage": "it broke"});
+        record.talks[1] = talk("two", vec![user("a7-1"), failed(), user("a7-2"), failed()]);
+        record.delivered = vec![delivered(0, told()), delivered(1, told()), delivered(1, told())];
+        record.kills[0].open.sending[0].text = told();
+    });
+    assert_eq!(found, []);
+}
+
+#[test]
 fn a_client_that_was_told_nothing_or_something_else_is_found() {
     let nothing = doctored(|record| record.offered[0].told = None);
     assert!(matches!(nothing.as_slice(), [Violation::NotTold(_)]), "{nothing:?}");
