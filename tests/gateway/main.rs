@@ -5,6 +5,7 @@ mod boot;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod queue;
 mod replays;
 #[cfg(test)]
 mod restart;

@@ -12,6 +12,7 @@ use crate::config::ConfigHandle;
 use crate::ids::{AccountId, AgentId, ChannelId, RunId, SessionKey};
 use crate::sessions::accept::REMEMBERED_MS;
 use crate::sessions::directory::DeliveryPort as _;
+use crate::sessions::dm_scope::Chat;
 use crate::sessions::{SessionsHandle, Submission, SubmitAck, SubmitError, dm_scope};
 use crate::store::records::{DedupeRecord, OutboxRecord, OutboxState, Route};
 use crate::store::{Commit, Outcome, StoreError, StoreHandle, keys, value};
@@ -45,15 +46,14 @@ impl Intake {
     fn session_of(&self, inbound: &Inbound) -> Result<SessionKey, SinkError> {
         let config = self.config.current();
         let agent = default_agent(&config.config.agents);
-        dm_scope::session_key(
-            &agent,
-            &ChannelId::new(&inbound.channel),
-            &AccountId::normalised(&inbound.account),
-            inbound.peer.kind,
-            &inbound.peer.id,
-            config.config.session.dm_scope,
-        )
-        .map_err(|error| SinkError::Refused(error.to_string()))
+        let chat = Chat {
+            channel: &ChannelId::new(&inbound.channel),
+            account: &AccountId::normalised(&inbound.account),
+            kind: inbound.peer.kind,
+            peer: &inbound.peer.id,
+        };
+        dm_scope::session_key(&agent, chat, &config.config.session)
+            .map_err(|error| SinkError::Refused(error.to_string()))
     }
 
     async fn take(&self, inbound: Inbound) -> Result<Accepted, SinkError> {
