@@ -3,15 +3,19 @@
 //! A run owns nothing that lasts. What it produces goes to its session through [`contract::RunSink`], which answers
 //! once it is durable; the session alone decides whether a run that died is started again.
 
+pub mod compaction;
 pub mod context;
 pub mod contract;
 pub mod event;
 pub mod model_call;
+mod port;
 pub mod prompt;
 mod receive;
+pub mod reply;
 pub mod run;
+mod tally;
 pub mod tool_call;
 pub mod turn;
 
-pub use contract::{RunFailure, RunJob, RunOutcome, RunResult, RunServices, RunSink};
+pub use contract::{RunFailure, RunJob, RunOutcome, RunResult, RunServices, RunSink, SentBlock};
 pub use event::{EventSink, GatewayEvent, RunEvent, RunEventKind, RunPhase};

@@ -5,16 +5,19 @@
 
 mod abort;
 pub mod accept;
+mod accounts;
 mod answers;
 mod arrivals;
 mod command;
+mod compact;
 pub mod conversation;
 pub mod directory;
 pub mod dm_scope;
+mod expiry;
+mod finish;
 pub mod handle;
 pub mod history;
 mod intake;
-mod expiry;
 mod journal;
 mod queue;
 pub mod recovery;

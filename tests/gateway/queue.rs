@@ -137,8 +137,7 @@ async fn collected_messages_are_answered_as_one() {
     assert_eq!(busy.text_of("four").await, final_of(""));
     assert_eq!(busy.server.counts().requests, 3, "two of the first run, one of the rest");
     let said = busy.said().await;
-    let users: Vec<&str> =
-        said.iter().filter(|(role, _)| role == "user").map(|(_, text)| text.as_str()).collect();
+    let users: Vec<&str> = said.iter().filter(|(role, _)| role == "user").map(|(_, text)| text.as_str()).collect();
     assert_eq!(users.len(), 4);
     assert!(users[1].ends_with("Queued #1\nb") && users[3] == "Queued #3\nd", "{users:?}");
 }
@@ -198,7 +197,11 @@ async fn commands_are_answered_beside_a_run_and_leave_no_trace_in_the_transcript
     assert!(status.contains("run one at work") && status.contains("collect"), "{status}");
     send(&busy.client, "s", "bad", "/queue faster").await;
     assert!(busy.text_of("bad").await.1.contains("Nothing was changed"));
-    assert_eq!(send(&busy.client, "s", "q", "/queue collect cap:5").await["status"], "ok", "a repeat is not done again");
+    assert_eq!(
+        send(&busy.client, "s", "q", "/queue collect cap:5").await["status"],
+        "ok",
+        "a repeat is not done again"
+    );
     busy.gate.add_permits(1);
     busy.witness.end_of("one").await;
     let said = busy.said().await;
@@ -222,7 +225,8 @@ async fn a_new_conversation_aborts_the_old_one() {
 async fn only_owners_start_conversations_or_pass_others() {
     let busy = Busy::start(json!({"mode": "followup"})).await;
     let guest = busy.gateway.client(&["operator.read", "operator.write"]).await;
-    let refused = guest.client.request("chat.send", json!({"sessionKey": "s", "message": "/new", "idempotencyKey": "g"}));
+    let refused =
+        guest.client.request("chat.send", json!({"sessionKey": "s", "message": "/new", "idempotencyKey": "g"}));
     let refused = refused.await.unwrap_err();
     assert!(refused.to_string().contains("operator.admin"), "{refused}");
     let literal = json!({

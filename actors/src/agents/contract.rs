@@ -1,12 +1,16 @@
 //! What a run is given, what it gives back, and the port to its session.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
 
+use super::compaction::Compacted;
 use super::event::{EventSink, GatewayEvent, RunEvent, RunEventKind};
+use super::prompt::PromptReport;
+use super::reply::{Reply, Streamed};
 use crate::auth_profiles::AuthProfilesHandle;
 use crate::clock::{Clock, EpochMs};
 use crate::config::ConfigHandle;
@@ -32,6 +36,8 @@ pub struct RunServices {
     pub clock: Clock,
     /// Slots of the `main` lane: how many runs may call a model at once.
     pub lane: Arc<Semaphore>,
+    /// The state directory; workspaces without a place of their own lie in it.
+    pub state_dir: PathBuf,
 }
 
 impl std::fmt::Debug for RunServices {
@@ -63,6 +69,12 @@ pub struct RunJob {
     pub model: Option<String>,
     /// True when an owner started it.
     pub owner: bool,
+    /// The chat platform the input came through; none for clients of the gateway.
+    pub channel: Option<String>,
+    /// What an earlier attempt sent of its answer.
+    pub streamed: Option<Streamed>,
+    /// The history is to be shortened instead of answered; what to pay attention to.
+    pub compact: Option<String>,
 }
 
 impl RunJob {
@@ -94,6 +106,44 @@ pub struct RunResult {
     pub usage: Usage,
     /// Tools that were called with success.
     pub tools: Vec<String>,
+    /// What a person sees of the answer, and what of it is still to be sent.
+    pub reply: Reply,
+    /// Tokens of the last call: the size of the conversation. Zero when no model answered.
+    pub context_tokens: u64,
+    /// Sizes of the system prompt.
+    pub report: Option<Box<PromptReport>>,
+}
+
+impl RunResult {
+    /// The end of a run that called no model. An answer is shown and sent as it is.
+    #[must_use]
+    pub fn without_model(outcome: RunOutcome) -> Self {
+        let reply = match &outcome {
+            RunOutcome::Answered(message) => Reply::plain(message.text()),
+            RunOutcome::Failed(_) | RunOutcome::Aborted(_) => Reply::default(),
+        };
+        Self {
+            outcome,
+            provider: String::new(),
+            model: String::new(),
+            usage: Usage::default(),
+            tools: Vec::new(),
+            reply,
+            context_tokens: 0,
+            report: None,
+        }
+    }
+}
+
+/// A part of an answer that goes out before the answer is complete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SentBlock {
+    /// Its text.
+    pub text: String,
+    /// The message it answers, when the model named one.
+    pub reply_to: Option<String>,
+    /// All that is sent of the message with it.
+    pub streamed: Streamed,
 }
 
 /// The ways to end.
@@ -122,6 +172,13 @@ pub trait RunSink: Send + Sync + 'static {
     fn steered(&self) -> BoxFuture<'static, Vec<Message>>;
     /// Puts a message into the transcript; resolves to true when it is durable.
     fn append(&self, message: Message) -> BoxFuture<'static, bool>;
+    /// Sends a part of the answer to the chat; resolves to true when that is durable.
+    fn block(&self, block: SentBlock) -> BoxFuture<'static, bool>;
+    /// Puts a shortened history into the transcript; resolves to true when it is durable and in force.
+    fn compacted(&self, compacted: Compacted) -> BoxFuture<'static, bool>;
+    /// Notes are about to be taken before the history is shortened. Resolves to true at most once per history, so that
+    /// notes that may have been taken are not taken again.
+    fn flushing(&self) -> BoxFuture<'static, bool>;
     /// The run is over. Called once; nothing follows.
     fn finished(&self, result: RunResult);
 }

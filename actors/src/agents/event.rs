@@ -114,6 +114,13 @@ pub enum RunEventKind {
         /// Generated tokens.
         output_tokens: u64,
     },
+    /// The history is being shortened, or was.
+    Compaction {
+        /// It is over.
+        is_over: bool,
+        /// The same call is made again behind it.
+        will_retry: bool,
+    },
     /// The last model call is over.
     Finishing {
         /// `stop`, `length`, `error`.

@@ -6,19 +6,43 @@
 use std::time::Duration;
 
 use rand::Rng as _;
+use tokio::time::Instant;
 
 use super::contract::{RunFailure, RunJob, RunServices};
 use super::event::RunEventKind;
+use super::port::TurnPort;
 use super::receive::{Received, Shown, receive};
-use super::turn::TurnPort;
 use crate::auth_profiles::{ErrorClass, Lease, LeaseError, Outcome};
 use crate::config::ModelChoice;
 use crate::message::{Message, StopReason, Usage};
 use crate::providers::failover::candidates;
-use crate::providers::{Answerer, Failover, Failure, ModelError, ModelInfo, ModelRef, ModelRequest, Next, ToolSpec};
+use crate::providers::{
+    Answerer, Deadlines, Failover, Failure, ModelError, ModelInfo, ModelRef, ModelRequest, Next, ToolSpec,
+};
 
 /// Tries that are told to watchers as the most there will be (OpenClaw: 8 of one model).
 const SHOWN_TRIES: u32 = 8;
+
+/// What a model is asked.
+#[derive(Clone, Copy)]
+pub(super) struct Ask<'a> {
+    /// The system prompt, the part that stays.
+    pub(super) system: &'a str,
+    /// The part of this turn.
+    pub(super) system_turn: &'a str,
+    /// The conversation; cut to the model's window.
+    pub(super) messages: &'a [Message],
+    /// Said at the end to the model alone.
+    pub(super) note: Option<&'a str>,
+    /// The tools, by name.
+    pub(super) tools: &'a [ToolSpec],
+    /// No tool may be called.
+    pub(super) no_tool_calls: bool,
+    /// Tokens of system prompt and tools.
+    pub(super) overhead: u64,
+    /// Longest time of one try; the provider's when none.
+    pub(super) limit: Option<Duration>,
+}
 
 /// How a call ended.
 pub(super) enum Called {
@@ -26,24 +50,23 @@ pub(super) enum Called {
     Answered(Box<Message>),
     /// Aborted; what there was.
     Aborted(Option<Box<Message>>),
+    /// The conversation is too long for the model.
+    Overflow(RunFailure),
+    /// The model said nothing, and no other one is left.
+    Empty(RunFailure),
     /// No answer from any candidate.
     Failed(RunFailure),
 }
 
-/// Calls the model of an agent, and its fallbacks. `fitted` cuts the conversation to a window.
+/// Asks the model that `failover` stands at, and its fallbacks.
 pub(super) async fn call(
     job: &RunJob,
     services: &RunServices,
     port: &TurnPort,
-    system: &str,
+    ask: Ask<'_>,
     shown: &mut Shown,
+    failover: &mut Failover,
 ) -> Called {
-    let Some(mut failover) = plan(job, services) else {
-        return Called::Failed(RunFailure {
-            text: String::from("no model is configured; add one with `occtl models add`"),
-            kind: "unknown",
-        });
-    };
     let kept = shown.text.len();
     let mut tries = 0;
     let mut held = None;
@@ -51,7 +74,8 @@ pub(super) async fn call(
         let model = failover.model().clone();
         tries += 1;
         shown.calls += 1;
-        let attempt = attempt(job, services, port, system, shown, &model, held.take()).await;
+        let began = Instant::now();
+        let attempt = attempt(job, services, port, ask, shown, &model, held.take()).await;
         let (failure, lease) = match attempt {
             Attempt::Answered(message) => {
                 failover.succeeded();
@@ -61,7 +85,8 @@ pub(super) async fn call(
             Attempt::Failed(failure, lease) => (failure, lease),
         };
         shown.discard(kept);
-        let next = after(&mut failover, &failure, lease, services, job, &mut held).await;
+        failover.took(began.elapsed());
+        let next = after(failover, &failure, lease, services, job, &mut held).await;
         tracing::warn!(run_id = %job.run, model = %model, failure = %class_name(&failure), next = ?next, "model call failed");
         match next {
             Next::Retry { after } => {
@@ -81,18 +106,43 @@ pub(super) async fn call(
                 to: to.to_string(),
                 reason: class_name(&failure),
             }),
-            Next::Compact | Next::GiveUp => return Called::Failed(user_text(&model, &failure)),
+            Next::Compact => return Called::Overflow(user_text(&model, &failure)),
+            Next::GiveUp => return given_up(&model, &failure),
             Next::Stop => return Called::Aborted(None),
         }
     }
 }
 
+fn given_up(model: &ModelRef, failure: &Failure) -> Called {
+    match failure {
+        Failure::Failed(error) if error.class == ErrorClass::EmptyResponse => Called::Empty(user_text(model, failure)),
+        Failure::Failed(_) | Failure::Aborted | Failure::CoolingDown(_) | Failure::NoCredential => {
+            Called::Failed(user_text(model, failure))
+        }
+    }
+}
+
+/// What is said when there is nothing to ask.
+pub(super) fn no_model() -> RunFailure {
+    RunFailure { text: String::from("no model is configured; add one with `occtl models add`"), kind: "unknown" }
+}
+
+/// The way through the one model of that name.
+pub(super) fn only(name: &str, services: &RunServices) -> Option<Failover> {
+    Failover::new(vec![services.providers.find(name).ok().or_else(|| ModelRef::parse(name).ok())?])
+}
+
+/// Tokens of the window of the model that is to be asked.
+pub(super) fn window(failover: &Failover, services: &RunServices) -> Option<u64> {
+    services.providers.resolve(failover.model()).ok().map(|info| info.context_window)
+}
+
 /// The candidates of a run: the one it asks for, else its agent's model or the default one, then the fallbacks.
-fn plan(job: &RunJob, services: &RunServices) -> Option<Failover> {
+pub(super) fn plan(job: &RunJob, services: &RunServices) -> Option<Failover> {
     let find = |name: &String| services.providers.find(name).ok();
     // Somebody who names a model wants that one, or to be told why not.
     if let Some(asked) = &job.model {
-        return Failover::new(vec![find(asked).or_else(|| ModelRef::parse(asked).ok())?]);
+        return only(asked, services);
     }
     let config = services.config.current();
     let agents = &config.config.agents;
@@ -116,7 +166,7 @@ async fn attempt(
     job: &RunJob,
     services: &RunServices,
     port: &TurnPort,
-    system: &str,
+    ask: Ask<'_>,
     shown: &mut Shown,
     model: &ModelRef,
     held: Option<Lease>,
@@ -144,9 +194,9 @@ async fn attempt(
         }
     };
     port.event(RunEventKind::Model { provider: model.provider.clone(), model: model.model.clone() });
-    let request = request(job, services, system, &info);
+    let limits = ask.limit.map(|limit| limited(services, model, limit));
     let opened = tokio::select! {
-        opened = services.providers.stream(model, lease.secret(), request, None) => opened,
+        opened = services.providers.stream(model, lease.secret(), request(ask, &info), limits) => opened,
         // An aborted call says nothing about its credential, so the lease is not reported.
         () = port.cancel.cancelled() => return Attempt::Aborted(None),
     };
@@ -169,22 +219,24 @@ async fn attempt(
     }
 }
 
-fn request(job: &RunJob, services: &RunServices, system: &str, info: &ModelInfo) -> ModelRequest {
+fn request(ask: Ask<'_>, info: &ModelInfo) -> ModelRequest {
+    let mut messages = super::context::fit(ask.messages, info.context_window, ask.overhead);
+    messages.extend(ask.note.map(|note| Message::user(note, 0)));
     ModelRequest {
         model: info.id.clone(),
-        system: Some(system.to_owned()),
-        messages: super::context::fit(&job.history, info.context_window).to_vec(),
-        tools: services
-            .tools
-            .iter()
-            .map(|tool| ToolSpec {
-                name: tool.name().to_owned(),
-                description: tool.description().to_owned(),
-                parameters: tool.parameters(),
-            })
-            .collect(),
+        system: Some(ask.system.to_owned()),
+        system_turn: Some(ask.system_turn.to_owned()),
+        messages,
+        tools: ask.tools.to_vec(),
+        no_tool_calls: ask.no_tool_calls,
         max_tokens: Some(info.max_tokens),
     }
+}
+
+/// The provider's limits, and `limit` for the whole call.
+fn limited(services: &RunServices, model: &ModelRef, limit: Duration) -> Deadlines {
+    let usual = services.providers.catalog().provider(&model.provider).map(|provider| provider.deadlines);
+    Deadlines { total: Some(limit), ..usual.unwrap_or_default() }
 }
 
 /// Reports the lease of a failed call and asks failover what is next.

@@ -1,13 +1,16 @@
-//! The system prompt. Byte-stable from turn to turn, so that providers can cache it.
+//! The system prompt: what an agent is told of itself, its tools, its workspace and the chat.
+//!
+//! Two halves. [`SystemPrompt::stable`] is the same to the byte from turn to turn while configuration, tools and workspace
+//! are, so that providers can cache it; what belongs to a turn (the date, the chat, the model) comes behind it. Pure but
+//! for [`workspace`], which reads the files.
 
-use crate::ids::AgentId;
+pub mod audience;
+pub mod files;
+pub mod report;
+pub mod sections;
+pub mod workspace;
 
-/// The system prompt of an agent.
-#[must_use]
-pub fn system(agent: &AgentId, name: Option<&str>) -> String {
-    let name = name.unwrap_or("the owner's assistant");
-    format!(
-        "You are {name}, a personal assistant that runs on the owner's own machine (agent \"{agent}\"). Answer \
-         briefly and truthfully. Say so when you do not know. Use a tool when it gives a better answer than memory."
-    )
-}
+pub use audience::Audience;
+pub use files::{WorkspaceFile, fit_files};
+pub use report::PromptReport;
+pub use sections::{Mode, PromptFacts, SystemPrompt, ToolFact, assemble};

@@ -16,8 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::contract::{RunFailure, RunJob, RunOutcome, RunResult, RunServices, RunSink};
 use super::event::RunEventKind;
+use super::port::TurnPort;
 use super::tool_call::{self, ToolCallArgs, ToolResult};
-use super::turn::{self, ToolRequest, TurnPort};
+use super::turn::{self, ToolRequest};
 use crate::clock::EpochMs;
 use crate::tools::ToolError;
 
@@ -62,12 +63,23 @@ pub enum RunMessage {
     },
     /// A message waits to be taken in at the next safe point.
     Steered,
+    /// Blocking work of the turn, to be done off the executor.
+    Offload(Offload),
     /// Stop as soon as you can, keep what is there.
     Abort,
     /// The run has taken as long as it may.
     TimeUp,
     /// The turn is over.
     TurnEnded(Box<Result<RunResult, String>>),
+}
+
+/// Blocking work that brings its result back by itself.
+pub struct Offload(pub(super) Box<dyn FnOnce() + Send>);
+
+impl std::fmt::Debug for Offload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Offload")
+    }
 }
 
 pub(super) struct RunState {
@@ -110,7 +122,7 @@ impl Actor for RunActor {
 
     async fn pre_start(&self, args: RunArgs, ctx: &Ctx<RunMessage>) -> Result<RunState, BoxError> {
         let cancel = ctx.cancel().child_token();
-        let port = TurnPort { reporter: ctx.reporter(), sink: Arc::clone(&args.sink), cancel: cancel.clone() };
+        let port = TurnPort::new(ctx.reporter(), Arc::clone(&args.sink), cancel.clone());
         let (job, services, reporter) = (args.job.clone(), args.services.clone(), ctx.reporter());
         ctx.set_detail("session", args.job.session.as_str());
         ctx.set_detail("attempt", args.job.attempt.to_string());
@@ -136,6 +148,14 @@ impl Actor for RunActor {
             RunMessage::ToolDone { call_id, result } => state.tool_done(call_id, result, ctx),
             // The turn asks for messages at its safe points by itself.
             RunMessage::Steered => {}
+            RunMessage::Offload(Offload(work)) => {
+                let done = ctx.blocking(work);
+                ctx.spawn_scoped(async move {
+                    if done.await.is_none() {
+                        tracing::error!("blocking work of a turn panicked");
+                    }
+                });
+            }
             RunMessage::Abort => state.cancel.cancel(),
             RunMessage::TimeUp => {
                 state.is_late = true;
@@ -189,11 +209,13 @@ impl RunState {
             RunEventKind::ToolStarted { name, .. } => ctx.set_busy(Some(format!("tool {name}"))),
             RunEventKind::Text { text, .. } => ctx.set_detail("streamed", format!("{} bytes", text.len())),
             RunEventKind::Retrying { reason, .. } => ctx.set_busy(Some(format!("waiting to ask again ({reason})"))),
+            RunEventKind::Compaction { is_over: false, .. } => ctx.set_busy(Some(String::from("compaction"))),
             RunEventKind::Started { .. }
             | RunEventKind::ModelReleased
             | RunEventKind::Thinking { .. }
             | RunEventKind::ToolEnded { .. }
             | RunEventKind::Usage { .. }
+            | RunEventKind::Compaction { is_over: true, .. }
             | RunEventKind::Finishing { .. }
             | RunEventKind::Fallback { .. }
             | RunEventKind::Ended(_)

@@ -4,21 +4,23 @@
 //! model call.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::Value;
-use supervision::Reporter;
 use tokio::sync::oneshot;
-use tokio_util::sync::CancellationToken;
 
-use super::contract::{RunFailure, RunJob, RunOutcome, RunResult, RunServices, RunSink};
+use super::compaction::{self, drive::Shortened};
+use super::context::{self, system::RunContext};
+use super::contract::{RunFailure, RunJob, RunOutcome, RunResult, RunServices};
 use super::event::{RunEventKind, RunPhase};
-use super::model_call::{self, Called};
-use super::prompt;
+use super::model_call::{self, Ask, Called};
+use super::port::TurnPort;
 use super::receive::Shown;
+use super::reply::{ASK_AGAIN, NOTHING_TO_SAY, Reply};
 use super::run::RunMessage;
+use super::tally::Tally;
 use super::tool_call::ToolResult;
-use crate::message::{AssistantPart, Message, StopReason, TextPart, Usage};
+use crate::message::{AssistantPart, Message, StopReason, TextPart};
+use crate::providers::Failover;
 
 /// Most model calls in one turn.
 const MAX_ROUNDS: u32 = 160;
@@ -34,32 +36,15 @@ pub struct ToolRequest {
     pub arguments: Value,
 }
 
-/// What the turn may do to the outside.
-pub(super) struct TurnPort {
-    pub(super) reporter: Reporter<RunMessage>,
-    pub(super) sink: Arc<dyn RunSink>,
-    pub(super) cancel: CancellationToken,
-}
-
-impl TurnPort {
-    pub(super) fn event(&self, kind: RunEventKind) {
-        self.reporter.send(RunMessage::Event(kind));
-    }
-}
-
-/// What is known so far.
-#[derive(Default)]
-struct Tally {
-    provider: String,
-    model: String,
-    usage: Usage,
-    tools: Vec<String>,
-}
-
-impl Tally {
-    fn result(self, outcome: RunOutcome) -> RunResult {
-        RunResult { outcome, provider: self.provider, model: self.model, usage: self.usage, tools: self.tools }
-    }
+/// What a turn works with.
+pub(super) struct Turn {
+    pub(super) context: RunContext,
+    pub(super) failover: Failover,
+    shown: Shown,
+    /// The model is asked for its answer once more, without tools.
+    is_last_pass: bool,
+    /// The history was shortened because the model refused it, and no call has succeeded since.
+    was_too_long: bool,
 }
 
 /// Does one turn.
@@ -72,27 +57,47 @@ pub(super) async fn drive(mut job: RunJob, services: RunServices, port: TurnPort
     };
     port.event(RunEventKind::Status(RunPhase::PreparingContext));
     port.event(RunEventKind::Started { started_at: job.started_at });
-    port.event(RunEventKind::Status(RunPhase::StartingModel));
-    let mut shown = Shown::new(job.attempt > 1);
-    let mut outcome = None;
-    for _ in 0..MAX_ROUNDS {
-        match round(&mut job, &services, &port, &mut tally, &mut shown).await {
-            Round::Again => {}
-            Round::End(end) => {
-                outcome = Some(*end);
-                break;
-            }
+    let outcome = match model_call::plan(&job, &services) {
+        Some(failover) => {
+            let context = context::system::gather(&job, &services, &port).await;
+            tally.report = Some(Box::new(context.report.clone()));
+            let config = services.config.current();
+            let blocks = &config.config.agents.defaults.blocks;
+            let blocks = (blocks.enabled && job.channel.is_some()).then(|| blocks.clone());
+            let shown = Shown::new(job.attempt > 1).in_blocks(blocks, job.streamed.clone());
+            let mut turn = Turn { context, failover, shown, is_last_pass: false, was_too_long: false };
+            rounds(&mut job, &services, &port, &mut tally, &mut turn).await
         }
-    }
+        None => RunOutcome::Failed(model_call::no_model()),
+    };
     drop(slot);
-    let outcome = outcome.unwrap_or_else(|| {
-        RunOutcome::Failed(RunFailure { text: format!("stopped after {MAX_ROUNDS} model calls"), kind: "unknown" })
-    });
     if let Some(finishing) = finishing(&outcome) {
         port.event(finishing);
     }
     port.event(RunEventKind::ModelReleased);
     tally.result(outcome)
+}
+
+/// Calls and tools in alternation.
+async fn rounds(
+    job: &mut RunJob,
+    services: &RunServices,
+    port: &TurnPort,
+    tally: &mut Tally,
+    turn: &mut Turn,
+) -> RunOutcome {
+    if let Some(wishes) = job.compact.clone() {
+        return compaction::drive::on_command(job, services, port, tally, turn, &wishes).await;
+    }
+    compaction::drive::before_call(job, services, port, tally, turn).await;
+    port.event(RunEventKind::Status(RunPhase::StartingModel));
+    for _ in 0..MAX_ROUNDS {
+        match round(job, services, port, tally, turn).await {
+            Round::Again => {}
+            Round::End(end) => return *end,
+        }
+    }
+    RunOutcome::Failed(RunFailure { text: format!("stopped after {MAX_ROUNDS} model calls"), kind: "unknown" })
 }
 
 /// An aborted turn does not finish.
@@ -114,40 +119,103 @@ enum Round {
     End(Box<RunOutcome>),
 }
 
-async fn round(
+impl Round {
+    fn end(outcome: RunOutcome) -> Self {
+        Self::End(Box::new(outcome))
+    }
+}
+
+async fn round(job: &mut RunJob, services: &RunServices, port: &TurnPort, tally: &mut Tally, turn: &mut Turn) -> Round {
+    let ask = turn.context.ask(&job.history);
+    let ask = if turn.is_last_pass { Ask { note: Some(ASK_AGAIN), no_tool_calls: true, ..ask } } else { ask };
+    let called = model_call::call(job, services, port, ask, &mut turn.shown, &mut turn.failover).await;
+    let message = match called {
+        Called::Answered(message) => *message,
+        Called::Aborted(partial) => return Round::end(RunOutcome::Aborted(partial.map(|message| *message))),
+        Called::Overflow(failure) => {
+            return too_long(job, services, port, tally, turn, failure).await;
+        }
+        Called::Empty(_) if !tally.tools.is_empty() && !turn.is_last_pass && !turn.context.may_be_silent => {
+            turn.is_last_pass = true;
+            return Round::Again;
+        }
+        Called::Empty(failure) | Called::Failed(failure) => return Round::end(RunOutcome::Failed(failure)),
+    };
+    turn.was_too_long = false;
+    tally.heard(&message);
+    port.event(RunEventKind::Usage { output_tokens: tally.usage.output });
+    let calls = match &message {
+        Message::Assistant { content, .. } if !turn.is_last_pass => tool_requests(content),
+        Message::Assistant { .. } | Message::User { .. } | Message::ToolResult { .. } => Vec::new(),
+    };
+    if calls.is_empty() {
+        return answered(job, tally, turn, message);
+    }
+    match tools(job, services, port, tally, message, calls).await {
+        Some(()) => {
+            if services.config.current().config.agents.defaults.compaction.mid_turn {
+                compaction::drive::before_call(job, services, port, tally, turn).await;
+            }
+            Round::Again
+        }
+        None if port.cancel.is_cancelled() => Round::end(RunOutcome::Aborted(None)),
+        None => Round::end(RunOutcome::Failed(RunFailure {
+            text: String::from("the transcript could not be written; the turn was stopped"),
+            kind: "unknown",
+        })),
+    }
+}
+
+/// The model has nothing more to ask. Where somebody waits, it may not say nothing: it is asked once more, and if that is in
+/// vain the gateway says so.
+fn answered(job: &RunJob, tally: &mut Tally, turn: &mut Turn, message: Message) -> Round {
+    let message = if turn.is_last_pass { saying(&message, &message.text()) } else { message };
+    let reply = Reply::of(&message, turn.shown.sent_of(job.history.len()));
+    if !reply.is_empty() || turn.context.may_be_silent {
+        tally.reply = reply;
+        return Round::end(RunOutcome::Answered(message));
+    }
+    if !turn.is_last_pass {
+        turn.is_last_pass = true;
+        return Round::Again;
+    }
+    tally.reply = Reply::plain(NOTHING_TO_SAY);
+    Round::end(RunOutcome::Answered(saying(&message, NOTHING_TO_SAY)))
+}
+
+/// The message with another text, and without calls that were not carried out.
+fn saying(message: &Message, text: &str) -> Message {
+    let mut message = message.clone();
+    if let Message::Assistant { content, stop_reason, .. } = &mut message {
+        *content = vec![AssistantPart::Text { text: text.to_owned() }];
+        *stop_reason = StopReason::Stop;
+    }
+    message
+}
+
+/// The model refused the conversation as too long: it is shortened and the same call made again, once.
+async fn too_long(
     job: &mut RunJob,
     services: &RunServices,
     port: &TurnPort,
     tally: &mut Tally,
-    shown: &mut Shown,
+    turn: &mut Turn,
+    failure: RunFailure,
 ) -> Round {
-    let config = services.config.current();
-    let name = config.config.agents.entries.iter().find(|entry| entry.id == job.agent).and_then(|e| e.name.clone());
-    let system = prompt::system(&job.agent, name.as_deref());
-    let message = match model_call::call(job, services, port, &system, shown).await {
-        Called::Answered(message) => *message,
-        Called::Aborted(partial) => return Round::End(Box::new(RunOutcome::Aborted(partial.map(|message| *message)))),
-        Called::Failed(failure) => return Round::End(Box::new(RunOutcome::Failed(failure))),
-    };
-    let Message::Assistant { content, provider, model, .. } = &message else {
-        return Round::End(Box::new(RunOutcome::Answered(message)));
-    };
-    tally.provider.clone_from(provider);
-    tally.model.clone_from(model);
-    add(&mut tally.usage, &model_call::usage_of(&message));
-    port.event(RunEventKind::Usage { output_tokens: tally.usage.output });
-    let calls = tool_requests(content);
-    if calls.is_empty() {
-        return Round::End(Box::new(RunOutcome::Answered(message)));
+    if !turn.was_too_long {
+        turn.was_too_long = true;
+        match compaction::drive::shorten(job, services, port, tally, turn, None, true).await {
+            Shortened::Done { .. } => return Round::Again,
+            Shortened::Aborted => return Round::end(RunOutcome::Aborted(None)),
+            Shortened::Nothing => {}
+            Shortened::Failed(why) => tracing::warn!(run_id = %job.run, why, "history not shortened"),
+        }
     }
-    match tools(job, services, port, tally, message, calls).await {
-        Some(()) => Round::Again,
-        None if port.cancel.is_cancelled() => Round::End(Box::new(RunOutcome::Aborted(None))),
-        None => Round::End(Box::new(RunOutcome::Failed(RunFailure {
-            text: String::from("the transcript could not be written; the turn was stopped"),
-            kind: "unknown",
-        }))),
-    }
+    let text = format!(
+        "{}. The conversation is too long for the model and could not be shortened enough; try again, or use /compact or /new",
+        failure.text.trim_end_matches('.')
+    );
+    Round::end(RunOutcome::Failed(RunFailure { text, ..failure }))
 }
 
 /// Stores the model's message, carries out its calls, stores their results. `None` when the turn can't go on.
@@ -213,19 +281,3 @@ fn tool_requests(content: &[AssistantPart]) -> Vec<ToolRequest> {
         })
         .collect()
 }
-
-fn add(sum: &mut Usage, more: &Usage) {
-    sum.input += more.input;
-    sum.output += more.output;
-    sum.cache_read += more.cache_read;
-    sum.cache_write += more.cache_write;
-    sum.total_tokens += more.total_tokens;
-    sum.cost.input += more.cost.input;
-    sum.cost.output += more.cost.output;
-    sum.cost.cache_read += more.cost.cache_read;
-    sum.cost.cache_write += more.cost.cache_write;
-    sum.cost.total += more.cost.total;
-}
-
-/// How often streamed text is passed on at most (OpenClaw: one frame per 75 ms and run).
-pub(super) const PACE: Duration = Duration::from_millis(75);

@@ -20,14 +20,17 @@ use super::load::LoadSources;
 use super::substitute::EnvVars;
 use reader::{Context, Section};
 
-pub use agents::{AgentDefaults, AgentEntry, AgentsConfig, ModelChoice};
+pub use agents::{
+    AgentDefaults, AgentEntry, AgentsConfig, BlockConfig, BreakPreference, CompactionConfig, ContextInjection,
+    MemoryFlushConfig, ModelChoice, PromptConfig, PromptOverrides,
+};
 pub use channels::ChannelsConfig;
 pub use channels::telegram::{TelegramAccountConfig, TelegramConfig};
+pub use commands::CommandsConfig;
 pub use gateway::{AuthMode, Bind, ControlUiConfig, GatewayAuthConfig, GatewayConfig, RateLimitConfig, ReloadMode};
 pub use logging::{ConsoleStyle, LogLevel, LoggingConfig};
-pub use models::{ModelConfig, ModelCost, ModelsConfig, ProviderConfig};
-pub use commands::CommandsConfig;
 pub use messages::{MAX_CAP, MAX_DEBOUNCE, MessagesConfig, QueueConfig, QueueDrop, QueueMode};
+pub use models::{ModelConfig, ModelCost, ModelsConfig, ProviderConfig};
 pub use reset::{ResetConfig, ResetPolicy};
 pub use session::{DmScope, GroupScope, SessionConfig, SessionScope};
 
@@ -81,8 +84,21 @@ impl Config {
 
 /// The keys that have an effect here, in the spelling of the table.
 pub(super) fn used_keys() -> impl Iterator<Item = &'static str> {
-    [gateway::USED, agents::USED, models::USED, channels::telegram::USED, session::USED, reset::USED, messages::USED, commands::USED, logging::USED]
-        .into_iter()
-        .flatten()
-        .copied()
+    [
+        gateway::USED,
+        agents::USED,
+        agents::prompt::USED,
+        agents::compaction::USED,
+        agents::streaming::USED,
+        models::USED,
+        channels::telegram::USED,
+        session::USED,
+        reset::USED,
+        messages::USED,
+        commands::USED,
+        logging::USED,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
 }

@@ -114,6 +114,7 @@ pub fn build(plan: Plan) -> (SupervisorSpec, Domain) {
                 events,
                 clock: clock.clone(),
                 lane: Arc::new(Semaphore::new(run_slots(&running))),
+                state_dir: state_dir.clone(),
             },
             store: store.clone(),
             state_dir: state_dir.clone(),

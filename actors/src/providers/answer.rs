@@ -93,6 +93,12 @@ impl AnswerBuilder {
         self.parts.is_empty()
     }
 
+    /// True when it asks for a tool.
+    #[must_use]
+    pub fn has_calls(&self) -> bool {
+        self.parts.iter().any(|piece| matches!(piece, Piece::Call { .. }))
+    }
+
     /// Tokens so far.
     #[must_use]
     pub fn usage(&self) -> &Usage {

@@ -31,12 +31,16 @@ pub struct ToolSpec {
 pub struct ModelRequest {
     /// Model id as the provider knows it, without the provider.
     pub model: String,
-    /// System prompt.
+    /// System prompt, the part that stays the same from turn to turn.
     pub system: Option<String>,
+    /// What of the system prompt belongs to this turn; comes behind the other part and is not cached.
+    pub system_turn: Option<String>,
     /// The conversation, oldest first.
     pub messages: Vec<Message>,
     /// Tools the model may call.
     pub tools: Vec<ToolSpec>,
+    /// The tools are only there because the conversation has calls in it; none may be called.
+    pub no_tool_calls: bool,
     /// Limit of generated tokens.
     pub max_tokens: Option<u64>,
 }

@@ -113,6 +113,14 @@ impl Failover {
         self.rebuilt = false;
     }
 
+    /// The call that failed took this long. What follows the first failure of a model counts against its budget, so that a
+    /// server that hangs is not waited for many times over.
+    pub fn took(&mut self, time: Duration) {
+        if self.retries > 0 {
+            self.waited += time;
+        }
+    }
+
     /// Decides after a failure. `other_profile`: another credential of the provider is free. `random` is in 0..1.
     pub fn after(&mut self, failure: &Failure, other_profile: bool, random: f64) -> Next {
         self.calls += 1;

@@ -269,6 +269,7 @@ fn full_request() -> ModelRequest {
             parameters: json!({ "type": "object", "properties": {} }),
         }],
         max_tokens: Some(99),
+        ..ModelRequest::default()
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use supervision::{ActorResult, BoxError, Ctx, Reply};
 
 use super::accept::{SubmitAck, SubmitError};
+use super::accounts;
 use super::conversation::Conversation;
 use super::journal;
 use super::recovery::Expiring;
@@ -176,6 +177,8 @@ impl SessionState {
             started_at: now,
             route: input.route.clone(),
             model: input.model.clone(),
+            compact: None,
+            streamed: None,
             expires_at: None,
         };
         let commit = journal::finish(&self.key, &run, &record, &end, Vec::new(), None)?
@@ -197,6 +200,9 @@ impl SessionState {
             started_at: now,
             model: None,
             owner: false,
+            channel: None,
+            streamed: None,
+            compact: None,
         }
     }
 
@@ -265,6 +271,7 @@ impl SessionState {
             aborted_last_run: None,
             ..self.row.clone()
         };
+        accounts::of_new_conversation(&mut self.row);
         tracing::info!(session_key = %self.key, reason, "new conversation");
         let commit = journal::with_row(Commit::new().rename(old, archive), &self.key, &self.row)?;
         self.write(Stored::Reset(Box::new(self.row.clone()), replies), commit)

@@ -5,12 +5,13 @@ use supervision::{ActorResult, BoxError, Ctx, Reply};
 
 use super::accept::{Submission, SubmitAck, SubmitError};
 use super::command::{HELP, Question};
-use super::journal;
 use super::recovery::Expiring;
 use super::runs::last_event;
 use super::session::{SessionMessage, SessionState, Stored};
 use super::settings::QueueChange;
+use super::{accounts, journal};
 use crate::agents::event::Ending;
+use crate::agents::prompt::report::render;
 use crate::message::Usage;
 use crate::store::records::{DedupeRecord, RunEnd, RunRecord, RunState, RunStatus};
 use crate::store::{Outcome, StoreError, value};
@@ -106,14 +107,17 @@ impl SessionState {
             attempts: 0,
             joined: Vec::new(),
             owner: submission.owner,
+            compact: None,
+            streamed: None,
             started_at: now,
             route: submission.route.clone(),
             model: None,
             expires_at: None,
         };
-        let delivery = submission.route.as_ref().map(|route| {
-            journal::delivery(&self.key, &submission.run, route, &end.text, self.next_seq(), now)
-        });
+        let delivery = submission
+            .route
+            .as_ref()
+            .map(|route| journal::delivery(&self.key, &submission.run, route, &end.text, self.next_seq(), now));
         let dedupe = submission.dedupe_key();
         let commit = journal::finish(&self.key, &submission.run, &open, end, Vec::new(), delivery.as_ref())?
             .expect_absent(dedupe.clone())
@@ -170,6 +174,10 @@ impl SessionState {
                     QueueChange::Set { .. } => format!("Queue set: {}.", settings.describe()),
                 }
             }
+            Question::Context(in_detail) => match accounts::report(&self.row) {
+                Some(report) => render(&report, accounts::context_use(&self.row, self.window()), *in_detail),
+                None => String::from("No model was asked in this session yet."),
+            },
             Question::Name(name) => self.rename(name),
             Question::Send(word) => self.toggle("sendPolicy", word, &[("on", "allow"), ("off", "deny")], "inherit"),
             Question::Usage(word) => {
@@ -177,6 +185,15 @@ impl SessionState {
                 self.toggle("responseUsage", word, &words, "reset")
             }
         }
+    }
+
+    /// The window of the agent's model, as the configuration tells it.
+    fn window(&self) -> Option<u64> {
+        let config = self.services.run.config.current();
+        let primary = config.config.agents.model_of(&self.agent).primary.clone()?;
+        let providers = &self.services.run.providers;
+        let model = providers.find(&primary).ok()?;
+        providers.resolve(&model).ok().map(|info| info.context_window)
     }
 
     fn who(&self, submission: &Submission) -> String {

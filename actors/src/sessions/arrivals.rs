@@ -2,6 +2,7 @@
 //! transcript.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use supervision::{ActorResult, Ctx};
 use tokio::sync::oneshot;
@@ -38,6 +39,9 @@ impl QueueRules {
         let settings = self.for_input(channel, inline);
         match self.command(&record.text, record.literal) {
             Some(Command::Reset { .. }) => QueueSettings { mode: QueueMode::Interrupt, ..settings },
+            Some(Command::Compact { .. }) => {
+                QueueSettings { mode: QueueMode::Followup, debounce: Duration::ZERO, ..settings }
+            }
             Some(Command::Stop | Command::Steer { .. } | Command::Ask(_)) | None => settings,
         }
     }

@@ -19,6 +19,11 @@ pub(super) enum Command {
         /// What to tell.
         text: String,
     },
+    /// Shorten the history.
+    Compact {
+        /// What to pay attention to, may be empty.
+        wishes: String,
+    },
     /// Answered at once, beside whatever runs.
     Ask(Question),
 }
@@ -34,6 +39,8 @@ pub(super) enum Question {
     Status,
     /// Show or change what happens to messages that arrive during a run.
     Queue(Result<QueueChange, String>),
+    /// What the model is shown, in size; true: part by part.
+    Context(bool),
     /// Give the session a name; empty shows it.
     Name(String),
     /// Whether answers are sent to the chat: `on`, `off`, `inherit`; empty shows it.
@@ -47,7 +54,13 @@ impl Question {
     pub(super) fn is_for_owners(&self) -> bool {
         match self {
             Self::Send(_) => true,
-            Self::Help | Self::WhoAmI | Self::Status | Self::Queue(_) | Self::Name(_) | Self::Usage(_) => false,
+            Self::Help
+            | Self::WhoAmI
+            | Self::Status
+            | Self::Queue(_)
+            | Self::Context(_)
+            | Self::Name(_)
+            | Self::Usage(_) => false,
         }
     }
 }
@@ -59,7 +72,9 @@ pub(super) const HELP: &str = "\
 /steer <text> - tell the run that is at work
 /queue [steer|followup|collect|interrupt] [debounce:2s] [cap:20] [drop:old|new|summarize] - what happens to messages \
 during a run; /queue default forgets it
+/compact [what matters] - shorten the history
 /status - how this session stands
+/context [detail] - what the model is shown, in size
 /usage [off|tokens|full|reset] - a footer with tokens and cost
 /name [title] - name this session
 /send [on|off|inherit] - whether answers are sent here (owners)
@@ -108,6 +123,8 @@ pub(super) fn parse(text: &str, triggers: &[String]) -> Option<Command> {
     let (name, rest) = slash(trimmed)?;
     let question = match name.as_str() {
         "steer" | "tell" if !rest.is_empty() => return Some(Command::Steer { text: rest.to_owned() }),
+        "compact" => return Some(Command::Compact { wishes: rest.to_owned() }),
+        "context" => Question::Context(rest.eq_ignore_ascii_case("detail")),
         "help" | "commands" => Question::Help,
         "whoami" | "id" => Question::WhoAmI,
         "status" => Question::Status,

@@ -26,9 +26,10 @@ pub(super) fn reason<Tz: TimeZone>(
     now: EpochMs,
     zone: &Tz,
 ) -> Option<&'static str> {
-    let daily = policy.daily_at.and_then(|hour| last_boundary(hour, now, zone)).filter(|boundary| {
-        started.is_some_and(|started| started < *boundary)
-    });
+    let daily = policy
+        .daily_at
+        .and_then(|hour| last_boundary(hour, now, zone))
+        .filter(|boundary| started.is_some_and(|started| started < *boundary));
     let idle = policy.idle.zip(spoken).and_then(|(idle, spoken)| {
         let end = spoken.saturating_add(i64::try_from(idle.as_millis()).unwrap_or(i64::MAX));
         (end <= now).then_some(end)
@@ -46,7 +47,8 @@ fn last_boundary<Tz: TimeZone>(hour: u32, now: EpochMs, zone: &Tz) -> Option<Epo
     let now = DateTime::from_timestamp_millis(now)?.with_timezone(zone);
     let today = now.date_naive();
     [Some(today), today.checked_sub_days(Days::new(1))].into_iter().flatten().find_map(|day| {
-        let boundary = (hour..24).find_map(|hour| zone.from_local_datetime(&day.and_hms_opt(hour, 0, 0)?).earliest())?;
+        let boundary =
+            (hour..24).find_map(|hour| zone.from_local_datetime(&day.and_hms_opt(hour, 0, 0)?).earliest())?;
         (boundary <= now).then(|| boundary.timestamp_millis())
     })
 }

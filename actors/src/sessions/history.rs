@@ -60,7 +60,10 @@ impl History {
                 EntryBody::Message { message } => {
                     items.push(HistoryItem { id: entry.id, seq: at as u64 + 1, recorded: entry.timestamp, message });
                 }
-                EntryBody::Reset { .. } | EntryBody::Custom { .. } | EntryBody::Other => {}
+                EntryBody::Reset { .. }
+                | EntryBody::Compaction { .. }
+                | EntryBody::Custom { .. }
+                | EntryBody::Other => {}
             }
         }
         let total = items.len();

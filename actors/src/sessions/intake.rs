@@ -40,7 +40,7 @@ impl SessionState {
                 reply.send(Err(SubmitError::OwnersOnly("starting a new conversation")));
                 return Ok(());
             }
-            Some(Command::Reset { .. }) | None => {}
+            Some(Command::Reset { .. } | Command::Compact { .. }) | None => {}
         }
         if self.services.closing.is_cancelled() {
             reply.send(Err(SubmitError::Stopping));

@@ -131,6 +131,23 @@ pub(super) fn finish(
     Ok(commit)
 }
 
+/// A part of an answer goes out while its run is open: the delivery and the run's memory of it, together.
+///
+/// # Errors
+/// When a record can't be encoded.
+pub(super) fn block(
+    session: &SessionKey,
+    run: &RunId,
+    record: &RunRecord,
+    delivery: Option<&OutboxRecord>,
+) -> Result<Commit, StoreError> {
+    let commit = Commit::new().put(run_key(session, run), value::encode(record)?);
+    Ok(match delivery {
+        Some(delivery) => commit.put(outbox_key(&delivery.route, delivery.seq), value::encode(delivery)?),
+        None => commit,
+    })
+}
+
 /// A delivery that is ready to go.
 #[must_use]
 pub(super) fn delivery(

@@ -136,7 +136,8 @@ impl Queue {
     fn make_room(&mut self, newest: u64, settings: &QueueSettings, arrival: &mut Arrival) {
         let mut lines = Vec::new();
         while self.waiting.len() > settings.cap {
-            let oldest = self.waiting.iter().position(|waiting| !waiting.record.priority && waiting.record.seq != newest);
+            let oldest =
+                self.waiting.iter().position(|waiting| !waiting.record.priority && waiting.record.seq != newest);
             let Some(mut gone) = oldest.and_then(|at| self.waiting.remove(at)) else { break };
             if settings.drop == QueueDrop::Summarize {
                 lines.append(&mut gone.record.overflow);

@@ -160,7 +160,9 @@ impl SessionState {
         record.attempts += 1;
         self.forget.push_back(Expiring::found(&self.key, &run, &record));
         self.queue.take_up(run.as_str(), record.route.clone(), record.owner, record.joined.clone());
-        if let Some(result) = found_end(self.conversation.messages()) {
+        // A run that shortens the history ends with an answer of its own, not with the one that stands there.
+        let end = found_end(self.conversation.messages(), record.streamed.as_ref());
+        if let Some(result) = end.filter(|_| record.compact.is_none()) {
             self.occupy(run, record, seq);
             return self.finish(result);
         }
@@ -199,6 +201,9 @@ impl SessionState {
             started_at: record.started_at,
             model: record.model.clone(),
             owner: record.owner,
+            channel: None,
+            streamed: None,
+            compact: None,
         };
         self.active = Some(ActiveRun::new(record, job, supervision::Slot::new().address()));
     }

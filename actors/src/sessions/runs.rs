@@ -10,18 +10,20 @@ use tokio::sync::oneshot;
 
 use super::abort::AbortAnswer;
 use super::command::Command;
+use super::compact::RunAsk;
 use super::history::InFlight;
 use super::journal;
 use super::queue::{self, Next};
 use super::session::{Attempt, SessionMessage, SessionState, Stored};
-use super::synthetic::{command_answer, error_message, interrupted_calls, is_end, nothing};
+use super::synthetic::{command_answer, interrupted_calls, nothing};
+use crate::agents::compaction::Compacted;
 use crate::agents::event::Ending;
 use crate::agents::run::{self, RunArgs, RunMessage};
-use crate::agents::{RunEventKind, RunFailure, RunJob, RunOutcome, RunResult, RunSink};
+use crate::agents::{RunEventKind, RunFailure, RunJob, RunOutcome, RunResult, RunSink, SentBlock};
 use crate::failpoint::failpoint;
 use crate::ids::RunId;
 use crate::message::Message;
-use crate::store::records::{AcceptRecord, RunEnd, RunRecord, RunState, RunStatus};
+use crate::store::records::{AcceptRecord, RunRecord, RunState, RunStatus};
 
 /// Starts of one run at most (OpenClaw: three per interruption).
 pub(super) const MAX_ATTEMPTS: u32 = 3;
@@ -74,6 +76,14 @@ struct SessionSink {
     from: Attempt,
 }
 
+impl SessionSink {
+    fn ask(&self, ask: RunAsk) -> BoxFuture<'static, bool> {
+        let (done, durable) = oneshot::channel();
+        self.reporter.send(SessionMessage::RunAsks { from: self.from.clone(), ask, done });
+        durable.map(|answer| answer.unwrap_or(false)).boxed()
+    }
+}
+
 impl RunSink for SessionSink {
     fn steered(&self) -> BoxFuture<'static, Vec<Message>> {
         let (done, taken) = oneshot::channel();
@@ -85,6 +95,18 @@ impl RunSink for SessionSink {
         let (done, durable) = oneshot::channel();
         self.reporter.send(SessionMessage::RunAppend { from: self.from.clone(), message, done });
         durable.map(|answer| answer.unwrap_or(false)).boxed()
+    }
+
+    fn block(&self, block: SentBlock) -> BoxFuture<'static, bool> {
+        self.ask(RunAsk::Block(Box::new(block)))
+    }
+
+    fn compacted(&self, compacted: Compacted) -> BoxFuture<'static, bool> {
+        self.ask(RunAsk::Compacted(Box::new(compacted)))
+    }
+
+    fn flushing(&self) -> BoxFuture<'static, bool> {
+        self.ask(RunAsk::Flushing)
     }
 
     fn finished(&self, result: RunResult) {
@@ -112,6 +134,8 @@ impl SessionState {
             started_at: now,
             route: first.route.clone(),
             model: first.model.clone(),
+            compact: None,
+            streamed: None,
             expires_at: None,
         };
         let texts = match settings.command(&first.text, first.literal) {
@@ -123,6 +147,7 @@ impl SessionState {
                 }
                 vec![rest]
             }
+            Some(Command::Compact { wishes }) => return self.start_compaction(&batch, run, record, &wishes, ctx),
             Some(Command::Stop | Command::Steer { .. } | Command::Ask(_)) | None => {
                 if let Some(reason) = self.outdated(first.route.as_ref(), now) {
                     self.begin_new_conversation(reason, Vec::new())?;
@@ -152,6 +177,9 @@ impl SessionState {
             started_at: record.started_at,
             model: record.model.clone(),
             owner: record.owner,
+            channel: record.route.as_ref().map(|route| route.channel.clone()),
+            streamed: record.streamed.clone(),
+            compact: record.compact.clone(),
         };
         ctx.checkpoint().put(Arc::new(Untold { run: job.run.clone(), seq: Arc::clone(&job.seq) }));
         let slot = Slot::new();
@@ -178,92 +206,6 @@ impl SessionState {
 
     pub(super) fn run_finished(&mut self, from: &Attempt, result: RunResult) -> ActorResult {
         if self.is_current(from) { self.finish(result) } else { Ok(()) }
-    }
-
-    /// Puts the end of the active run into the store. What follows happens when it is durable.
-    pub(super) fn finish(&mut self, result: RunResult) -> ActorResult {
-        self.finish_with(result, crate::store::Commit::new())
-    }
-
-    fn finish_with(&mut self, result: RunResult, also: crate::store::Commit) -> ActorResult {
-        let now = self.services.run.clock.now_ms();
-        let Some(active) = &mut self.active else { return Ok(()) };
-        let RunResult { outcome, provider, model, usage, tools } = result;
-        let (status, text, error, message) = match outcome {
-            RunOutcome::Answered(message) => (RunStatus::Ok, message.text(), None, Some(message)),
-            RunOutcome::Failed(failure) => {
-                active.error_kind = failure.kind;
-                let message = error_message(&provider, &model, &failure.text, now);
-                (RunStatus::Error, String::new(), Some(failure.text), Some(message))
-            }
-            RunOutcome::Aborted(message) => {
-                let text = message.as_ref().map(Message::text).unwrap_or_default();
-                (RunStatus::Aborted, text, None, message)
-            }
-        };
-        active.ending = Some(active.aborting.unwrap_or("stop"));
-        self.queue.is_ending();
-        let (run, record) = (active.job.run.clone(), active.record.clone());
-        let (started_at, session_id) = (record.started_at, active.job.session_id.to_string());
-        let end = RunEnd { status, text, error, provider, model, usage, ended_at: now, started_at, session_id, tools };
-        let last = self.conversation.messages().last();
-        let already = message.as_ref().is_some_and(|end| last.is_some_and(|last| is_end(last, end)));
-        // Whatever the end is, no call is left without a result.
-        let mut appends = Vec::new();
-        for result in interrupted_calls(self.conversation.messages(), now) {
-            appends.extend(self.conversation.push(uuid::Uuid::new_v4().to_string(), result, now)?);
-        }
-        if let Some(message) = message.filter(|_| !already) {
-            appends.extend(self.conversation.push(uuid::Uuid::new_v4().to_string(), message, now)?);
-        }
-        let silent = self.row.text("sendPolicy") == Some("deny");
-        let delivery = match (record.route.as_ref().filter(|_| !silent), &end) {
-            (Some(route), RunEnd { status: RunStatus::Ok, text, .. }) if !text.trim().is_empty() => {
-                let text = with_footer(text, &end, self.row.text("responseUsage"));
-                Some(journal::delivery(&self.key, &run, route, &text, self.next_seq(), now))
-            }
-            (Some(route), RunEnd { status: RunStatus::Error, error: Some(error), .. }) => {
-                let text = format!("I could not answer: {error}");
-                Some(journal::delivery(&self.key, &run, route, &text, self.next_seq(), now))
-            }
-            (Some(_) | None, _) => None,
-        };
-        self.count(&end);
-        let mut commit = journal::finish(&self.key, &run, &record, &end, appends, delivery.as_ref())?;
-        commit.ops.extend(also.ops);
-        for expired in self.expired(now) {
-            commit = expired.into_iter().fold(commit, crate::store::Commit::delete);
-        }
-        let commit = journal::with_row(commit, &self.key, &self.row)?;
-        let ending = Ending { end };
-        failpoint!("reply.before");
-        self.write(Stored::Finish(Box::new(ending)), commit)
-    }
-
-    /// The end of the active run is durable: tell everybody and go on.
-    pub(super) fn finish_stored(&mut self, ending: Ending, ctx: &Ctx<SessionMessage>) -> ActorResult {
-        let Some(active) = self.active.take() else { return Ok(()) };
-        failpoint!("reply.after");
-        let run = active.job.run.clone();
-        let stop_reason = active.ending.unwrap_or("stop");
-        active.job.publish(&self.services.run, last_event(&ending, active.error_kind, stop_reason));
-        ctx.checkpoint().clear();
-        self.queue.release();
-        let aborted = ending.end.status == RunStatus::Aborted;
-        for answer in active.abort_answers {
-            answer.send(aborted.then(|| run.clone()));
-        }
-        self.remember_end(run.clone(), ending.end.clone());
-        self.answer_waiters(&run, &ending);
-        self.joined_ended(&active.record, &ending, active.error_kind, stop_reason)?;
-        if let Some(route) = &active.record.route {
-            self.services.deliveries.wake(&route.channel, &route.account);
-        }
-        self.changed("update");
-        match self.reset_after.take() {
-            Some((reason, replies)) => self.begin_new_conversation(reason, replies),
-            None => self.start_next(ctx),
-        }
     }
 
     /// A run's actor is gone. Unless its end was reported before, it died: resume or give up.
@@ -334,18 +276,6 @@ impl SessionState {
         self.writer.write(tag, commit);
         Ok(())
     }
-
-    fn count(&mut self, end: &RunEnd) {
-        self.row.updated_at = end.ended_at;
-        self.row.aborted_last_run = (end.status == RunStatus::Aborted).then_some(true);
-        self.row.input_tokens += end.usage.input;
-        self.row.output_tokens += end.usage.output;
-        self.row.total_tokens = end.usage.total_tokens;
-        if !end.provider.is_empty() {
-            self.row.model_provider = Some(end.provider.clone());
-            self.row.model = Some(end.model.clone());
-        }
-    }
 }
 
 /// The event that closes a run.
@@ -355,19 +285,5 @@ pub(super) fn last_event(ending: &Ending, error_kind: &'static str, stop_reason:
         RunStatus::Ok => RunEventKind::Ended(shown),
         RunStatus::Error => RunEventKind::Failed { ending: shown, error_kind },
         RunStatus::Aborted => RunEventKind::Aborted { ending: shown, stop_reason },
-    }
-}
-
-/// The answer as the chat gets it: with what it took, where the session asks for that.
-fn with_footer(text: &str, end: &RunEnd, wanted: Option<&str>) -> String {
-    let usage = &end.usage;
-    let tokens = format!("{} tokens in, {} out", usage.input, usage.output);
-    match wanted {
-        Some("tokens") => format!("{text}\n\n({tokens})"),
-        Some("full") if usage.cost.total > 0.0 => {
-            format!("{text}\n\n({tokens}, {:.4} USD, {}/{})", usage.cost.total, end.provider, end.model)
-        }
-        Some("full") => format!("{text}\n\n({tokens}, {}/{})", end.provider, end.model),
-        Some(_) | None => text.to_owned(),
     }
 }

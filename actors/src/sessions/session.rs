@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use super::abort::{AbortAnswer, Dropped};
 use super::accept::{Submission, SubmitAck, SubmitError};
 use super::answers::{Answered, Asked};
+use super::compact::RunAsk;
 use super::conversation::Conversation;
 use super::directory::SessionServices;
 use super::history::History;
@@ -73,6 +74,15 @@ pub(crate) enum SessionMessage {
     Quiet(u64),
     /// A command was not given before: answer it.
     Answer(Box<Asked>),
+    /// The run has something else to be made durable.
+    RunAsks {
+        /// From which attempt of which run.
+        from: Attempt,
+        /// What.
+        ask: RunAsk,
+        /// Told true when it is durable.
+        done: oneshot::Sender<bool>,
+    },
     /// The run is over.
     RunFinished {
         /// Which attempt of which run.
@@ -152,6 +162,8 @@ pub(crate) enum Stored {
     TakenIn(Vec<Message>, oneshot::Sender<Vec<Message>>),
     /// A command was answered.
     Answered(Box<Answered>),
+    /// A part of an answer, to be sent now.
+    Block(oneshot::Sender<bool>),
     /// The active run ended.
     Finish(Box<Ending>),
     /// Input that waited was aborted.
@@ -232,6 +244,7 @@ impl Actor for SessionActor {
                 }
             }
             SessionMessage::Answer(asked) => state.answer(*asked)?,
+            SessionMessage::RunAsks { from, ask, done } => state.run_asks(&from, ask, done)?,
             SessionMessage::RunFinished { from, result } => state.run_finished(&from, *result)?,
             SessionMessage::Abort { run, reason, reply } => {
                 state.abort(run.as_ref(), reason, AbortAnswer::call(reply), ctx)?;
@@ -267,6 +280,7 @@ impl SessionState {
                 // The run may be gone; then nobody waits for this.
                 done.send(result.is_ok()).ok();
             }
+            Stored::Block(done) => self.block_stored(done, result.is_ok()),
             Stored::Consume => {
                 result?;
                 failpoint!("consume.after");

@@ -97,9 +97,8 @@ impl QueueChange {
             match lower.split_once(':') {
                 None if matches!(lower.as_str(), "default" | "reset") => return Ok(Self::Clear),
                 None => {
-                    let unknown = || {
-                        format!("\"{word}\" is no queue mode: steer, followup, collect or interrupt; or default")
-                    };
+                    let unknown =
+                        || format!("\"{word}\" is no queue mode: steer, followup, collect or interrupt; or default");
                     mode = Some(QueueMode::parse(&lower).ok_or_else(unknown)?);
                 }
                 Some(("debounce", value)) => debounce = Some(pause(value)?),
@@ -196,9 +195,13 @@ mod tests {
 
     #[test]
     fn what_can_not_be_read_is_named() {
-        for (text, named) in
-            [("faster", "faster"), ("cap:0", "cap:0"), ("debounce:9x", "9x"), ("drop:all", "drop:all"), ("size:1", "size")]
-        {
+        for (text, named) in [
+            ("faster", "faster"),
+            ("cap:0", "cap:0"),
+            ("debounce:9x", "9x"),
+            ("drop:all", "drop:all"),
+            ("size:1", "size"),
+        ] {
             assert!(QueueChange::parse(text).unwrap_err().contains(named), "{text}");
         }
     }

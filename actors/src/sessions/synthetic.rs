@@ -1,12 +1,14 @@
 //! Messages and results that no model and no tool made.
 
+use crate::agents::reply::Reply;
 use crate::agents::{RunFailure, RunOutcome, RunResult};
 use crate::clock::EpochMs;
 use crate::message::{AssistantPart, Message, StopReason, TextPart, Usage};
+use crate::store::records::Streamed;
 
 /// A result without a model call.
 pub(super) fn nothing(outcome: RunOutcome) -> RunResult {
-    RunResult { outcome, provider: String::new(), model: String::new(), usage: Usage::default(), tools: Vec::new() }
+    RunResult::without_model(outcome)
 }
 
 /// A failed turn, for the transcript.
@@ -37,7 +39,8 @@ pub(super) fn is_end(last: &Message, end: &Message) -> bool {
 
 /// How the run that wrote the last message ended, when that was its end. Found when the daemon died between the
 /// transcript and the journal.
-pub(super) fn found_end(messages: &[Message]) -> Option<RunResult> {
+/// `sent` is what was sent of the answer before.
+pub(super) fn found_end(messages: &[Message], sent: Option<&Streamed>) -> Option<RunResult> {
     let last = messages.last()?;
     let Message::Assistant { content, stop_reason, error_message, provider, model, usage, .. } = last else {
         return None;
@@ -54,7 +57,12 @@ pub(super) fn found_end(messages: &[Message]) -> Option<RunResult> {
         }
         StopReason::ToolUse => return None,
     };
-    Some(RunResult { provider: provider.clone(), model: model.clone(), usage: usage.clone(), ..nothing(outcome) })
+    let reply = match &outcome {
+        RunOutcome::Answered(message) => Reply::of(message, sent.filter(|sent| sent.at + 1 == messages.len() as u64)),
+        RunOutcome::Failed(_) | RunOutcome::Aborted(_) => Reply::default(),
+    };
+    let (provider, model, usage) = (provider.clone(), model.clone(), usage.clone());
+    Some(RunResult { provider, model, context_tokens: usage.total_tokens, usage, reply, ..nothing(outcome) })
 }
 
 /// Results for tool calls that have none because the run died in between: whether they took effect is unknown.

@@ -109,9 +109,26 @@ pub struct RunRecord {
     /// The model that was asked for.
     #[serde(default)]
     pub model: Option<String>,
+    /// The history is to be shortened instead of answered; what to pay attention to.
+    #[serde(default)]
+    pub compact: Option<String>,
+    /// What was sent of an answer before it was complete.
+    #[serde(default)]
+    pub streamed: Option<Streamed>,
     /// When the record may be forgotten; absent while the run is open.
     #[serde(default)]
     pub expires_at: Option<EpochMs>,
+}
+
+/// How much of a message's text was sent in blocks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Streamed {
+    /// Which message of the conversation: how many were before it.
+    pub at: u64,
+    /// Bytes of its text that were sent.
+    pub bytes: u64,
+    /// Digest of these bytes.
+    pub digest: String,
 }
 
 /// State of a run.
@@ -241,6 +258,23 @@ pub enum EntryBody {
     Reset {
         /// `new`, `reset`, `idle`, `daily`.
         reason: String,
+    },
+    /// The history behind this line is shorter: the summary stands for all that is before an entry.
+    Compaction {
+        /// What stands for it.
+        summary: String,
+        /// The first entry that is still shown as it is.
+        #[serde(default)]
+        first_kept_entry_id: Option<String>,
+        /// Tokens before.
+        #[serde(default)]
+        tokens_before: u64,
+        /// Tokens after.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tokens_after: Option<u64>,
+        /// Facts beside the summary.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        details: Option<serde_json::Value>,
     },
     /// A fact for people and tools, never sent to a model.
     Custom {

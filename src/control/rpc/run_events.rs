@@ -76,6 +76,13 @@ fn run_frames(event: &RunEvent) -> Vec<Frame> {
         RunEventKind::Usage { output_tokens } => {
             vec![agent(event, "usage", json!({"outputTokens": output_tokens}), true)]
         }
+        RunEventKind::Compaction { is_over, will_retry } => {
+            let mut data = json!({"phase": if *is_over { "end" } else { "start" }});
+            if *is_over {
+                data["willRetry"] = json!(will_retry);
+            }
+            vec![agent(event, "compaction", data, false)]
+        }
         RunEventKind::Finishing { stop_reason, error } => {
             let mut data = json!({"phase": "finishing", "aborted": false, "endedAt": event.at});
             if let Some(error) = error {

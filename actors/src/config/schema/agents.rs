@@ -6,6 +6,14 @@ use std::time::Duration;
 use super::reader::Section;
 use crate::ids::AgentId;
 
+pub(super) mod compaction;
+pub(super) mod prompt;
+pub(super) mod streaming;
+
+pub use compaction::{CompactionConfig, MemoryFlushConfig};
+pub use prompt::{ContextInjection, PromptConfig, PromptOverrides};
+pub use streaming::{BlockConfig, BreakPreference};
+
 /// Keys with an effect.
 pub(super) const USED: &[&str] = &[
     "agents.defaults.model",
@@ -67,6 +75,13 @@ impl AgentsConfig {
         self.entry(agent).and_then(|entry| entry.model.as_ref()).unwrap_or(&self.defaults.model)
     }
 
+    /// What goes into the prompt of `agent`.
+    #[must_use]
+    pub fn prompt_of(&self, agent: &AgentId) -> PromptConfig {
+        let shared = &self.defaults.prompt;
+        self.entry(agent).map_or_else(|| shared.clone(), |entry| entry.prompt.over(shared))
+    }
+
     /// The folder `agent` works in: its own; else, for the default agent, the shared one or `workspace` in the state
     /// directory; else `<agent>` below the shared one or `workspace-<agent>`.
     #[must_use]
@@ -94,6 +109,12 @@ pub struct AgentDefaults {
     pub timeout: Option<Duration>,
     /// Turns at the same time, over all sessions.
     pub max_concurrent: Option<usize>,
+    /// What goes into the system prompt.
+    pub prompt: PromptConfig,
+    /// How long histories are shortened.
+    pub compaction: CompactionConfig,
+    /// Answers that are sent in parts.
+    pub blocks: BlockConfig,
 }
 
 /// A model and what stands in for it, as `provider/model`.
@@ -118,6 +139,8 @@ pub struct AgentEntry {
     pub workspace: Option<PathBuf>,
     /// Its own model choice.
     pub model: Option<ModelChoice>,
+    /// What it says itself about its prompt.
+    pub prompt: PromptOverrides,
 }
 
 pub(super) fn read(agents: &Section<'_>) -> AgentsConfig {
@@ -142,6 +165,9 @@ pub(super) fn read(agents: &Section<'_>) -> AgentsConfig {
             workspace: defaults.path("workspace"),
             timeout: defaults.integer("timeoutSeconds", 0..=MAX_TIMEOUT).map(Duration::from_secs),
             max_concurrent: defaults.integer("maxConcurrent", 1..=1024).and_then(|n| usize::try_from(n).ok()),
+            prompt: prompt::read(&defaults),
+            compaction: compaction::read(&defaults.section("compaction")),
+            blocks: streaming::read(&defaults),
         },
         entries,
     }
@@ -167,6 +193,7 @@ fn entry(id: Option<&str>, section: &Section<'_>) -> Option<AgentEntry> {
         default: section.flag("default").unwrap_or(false),
         workspace: section.path("workspace"),
         model: model(section),
+        prompt: prompt::overrides(section),
     })
 }
 

@@ -90,9 +90,9 @@ pub(super) fn read(session: &Section<'_>) -> ResetConfig {
     if let Some(policy) = by_type.remove("dm") {
         by_type.entry(String::from("direct")).or_insert(policy);
     }
-    let triggers = session.texts("resetTriggers").map(|texts| {
-        texts.iter().map(|text| text.trim().to_lowercase()).filter(|text| !text.is_empty()).collect()
-    });
+    let triggers = session
+        .texts("resetTriggers")
+        .map(|texts| texts.iter().map(|text| text.trim().to_lowercase()).filter(|text| !text.is_empty()).collect());
     ResetConfig {
         base: policy(&session.section("reset")),
         by_type,

@@ -42,14 +42,29 @@ pub(super) fn body(endpoint: &Endpoint, request: &ModelRequest) -> Value {
         "messages": messages.into_iter().map(Message::into_json).collect::<Vec<_>>(),
         "stream": true,
     });
-    if let Some(system) = request.system.as_deref().filter(|system| !system.trim().is_empty()) {
-        body["system"] = json!([{ "type": "text", "text": system, "cache_control": { "type": "ephemeral" } }]);
+    let system = system_blocks(request);
+    if !system.is_empty() {
+        body["system"] = Value::Array(system);
     }
     if !request.tools.is_empty() {
         let tool = |tool: &crate::providers::contract::ToolSpec| json!({ "name": tool.name, "description": tool.description, "input_schema": tool.parameters });
         body["tools"] = request.tools.iter().map(tool).collect();
+        if request.no_tool_calls {
+            body["tool_choice"] = json!({ "type": "none" });
+        }
     }
     body
+}
+
+/// The lasting part of the system prompt, marked for the cache, then the part of this turn.
+fn system_blocks(request: &ModelRequest) -> Vec<Value> {
+    let written = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
+    let mut blocks = Vec::new();
+    if let Some(text) = written(&request.system) {
+        blocks.push(json!({ "type": "text", "text": text, "cache_control": { "type": "ephemeral" } }));
+    }
+    blocks.extend(written(&request.system_turn).map(|text| text_block(&text)));
+    blocks
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -99,6 +99,21 @@ fn a_cooling_provider_is_waited_for_only_when_it_is_the_last() {
     assert_eq!(run(&["a/x"]).after(&Failure::NoCredential, false, 0.5), Next::GiveUp);
 }
 
+#[test]
+fn a_server_that_hangs_is_tried_again_once_and_not_many_times() {
+    let mut run = run(&["a/x"]);
+    let hang = Duration::from_secs(120);
+    run.took(hang);
+    assert!(
+        matches!(run.after(&failed(ErrorClass::Timeout), false, 0.5), Next::Retry { .. }),
+        "the first time is free"
+    );
+    run.took(hang);
+    assert_eq!(run.after(&failed(ErrorClass::Timeout), false, 0.5), Next::GiveUp);
+    run.succeeded();
+    assert!(matches!(run.after(&failed(ErrorClass::Timeout), false, 0.5), Next::Retry { .. }));
+}
+
 fn failure() -> impl Strategy<Value = Failure> {
     prop_oneof![
         Just(failed(ErrorClass::RateLimit)),

@@ -13,8 +13,12 @@ fn limit_field(endpoint: &Endpoint) -> &'static str {
 /// The body of the call.
 pub(super) fn body(endpoint: &Endpoint, request: &ModelRequest) -> Value {
     let mut messages = Vec::new();
-    if let Some(system) = request.system.as_deref().filter(|system| !system.trim().is_empty()) {
-        messages.push(json!({ "role": "system", "content": system }));
+    let system: Vec<&str> = [&request.system, &request.system_turn]
+        .into_iter()
+        .filter_map(|part| part.as_deref().filter(|part| !part.trim().is_empty()))
+        .collect();
+    if !system.is_empty() {
+        messages.push(json!({ "role": "system", "content": system.join("\n\n") }));
     }
     let turns = turns(&request.messages);
     let last_user = turns.iter().rposition(|turn| matches!(turn, Turn::User(_)));
@@ -45,6 +49,9 @@ pub(super) fn body(endpoint: &Endpoint, request: &ModelRequest) -> Value {
             } })
         };
         body["tools"] = request.tools.iter().map(tool).collect();
+        if request.no_tool_calls {
+            body["tool_choice"] = json!("none");
+        }
     }
     body
 }

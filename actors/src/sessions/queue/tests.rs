@@ -219,12 +219,7 @@ enum Step {
 }
 
 fn mode() -> impl Strategy<Value = QueueMode> {
-    prop_oneof![
-        Just(QueueMode::Steer),
-        Just(QueueMode::Followup),
-        Just(QueueMode::Collect),
-        Just(QueueMode::Interrupt)
-    ]
+    prop_oneof![Just(QueueMode::Steer), Just(QueueMode::Followup), Just(QueueMode::Collect), Just(QueueMode::Interrupt)]
 }
 
 fn step() -> impl Strategy<Value = Step> {
