@@ -3,10 +3,14 @@
 #[cfg(test)]
 mod boot;
 #[cfg(test)]
+mod compaction;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod queue;
 mod replays;
+#[cfg(test)]
+mod replies;
 #[cfg(test)]
 mod restart;
 #[cfg(test)]
