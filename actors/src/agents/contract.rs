@@ -75,6 +75,8 @@ pub struct RunJob {
     pub streamed: Option<Streamed>,
     /// The history is to be shortened instead of answered; what to pay attention to.
     pub compact: Option<String>,
+    /// Facts of this turn, told to the model alone.
+    pub notes: Vec<String>,
 }
 
 impl RunJob {

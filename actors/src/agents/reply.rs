@@ -8,7 +8,7 @@ pub mod directives;
 pub mod silence;
 
 use crate::config::PromptConfig;
-use crate::message::Message;
+use crate::message::{AssistantPart, Message};
 
 use super::prompt::Audience;
 pub use blocks::{BlockCutter, Streamed};
@@ -68,6 +68,15 @@ impl Reply {
     }
 }
 
+/// True for an answer by which the model said nothing; no history shows it.
+#[must_use]
+pub fn says_nothing(message: &Message) -> bool {
+    let Message::Assistant { content, .. } = message else { return false };
+    let calls = content.iter().any(|part| matches!(part, AssistantPart::ToolCall { .. }));
+    let said = message.text();
+    !calls && !said.trim().is_empty() && is_silent(&said)
+}
+
 /// Whether the model may leave this session without an answer.
 #[must_use]
 pub fn may_be_silent(audience: Audience, config: &PromptConfig) -> bool {
@@ -81,7 +90,7 @@ pub fn may_be_silent(audience: Audience, config: &PromptConfig) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::{AssistantPart, StopReason, Usage};
+    use crate::message::{StopReason, Usage};
 
     fn said(text: &str) -> Message {
         Message::Assistant {
@@ -99,6 +108,7 @@ mod tests {
     #[test]
     fn a_silent_answer_is_empty_and_others_are_themselves() {
         assert_eq!(Reply::of(&said(" no_reply\n"), None), Reply::default());
+        assert!(says_nothing(&said("NO_REPLY")) && !says_nothing(&said("")) && !says_nothing(&said("NO")));
         assert_eq!(Reply::of(&said("NO_REPLY is a token"), None), Reply::plain("NO_REPLY is a token"));
     }
 

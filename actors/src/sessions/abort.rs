@@ -203,6 +203,7 @@ impl SessionState {
             channel: None,
             streamed: None,
             compact: None,
+            notes: Vec::new(),
         }
     }
 

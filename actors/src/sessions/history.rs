@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::agents::reply::says_nothing;
 use crate::clock::EpochMs;
 use crate::ids::RunId;
 use crate::message::Message;
@@ -57,6 +58,7 @@ impl History {
         let mut items = Vec::new();
         for (at, entry) in transcript.entries.into_iter().enumerate() {
             match entry.body {
+                EntryBody::Message { message } if says_nothing(&message) => {}
                 EntryBody::Message { message } => {
                     items.push(HistoryItem { id: entry.id, seq: at as u64 + 1, recorded: entry.timestamp, message });
                 }

@@ -204,6 +204,7 @@ impl SessionState {
             channel: None,
             streamed: None,
             compact: None,
+            notes: Vec::new(),
         };
         self.active = Some(ActiveRun::new(record, job, supervision::Slot::new().address()));
     }

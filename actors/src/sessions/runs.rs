@@ -28,6 +28,9 @@ use crate::store::records::{AcceptRecord, RunRecord, RunState, RunStatus};
 /// Starts of one run at most (OpenClaw: three per interruption).
 pub(super) const MAX_ATTEMPTS: u32 = 3;
 
+/// What the turn behind an aborted one is told.
+const ABORTED: &str = "The turn before this one was stopped by a person; what it had begun may be unfinished.";
+
 /// The run in the slot.
 pub(super) struct ActiveRun {
     pub(super) record: RunRecord,
@@ -180,6 +183,13 @@ impl SessionState {
             channel: record.route.as_ref().map(|route| route.channel.clone()),
             streamed: record.streamed.clone(),
             compact: record.compact.clone(),
+            notes: self
+                .row
+                .aborted_last_run
+                .filter(|aborted| *aborted)
+                .map(|_| ABORTED.to_owned())
+                .into_iter()
+                .collect(),
         };
         ctx.checkpoint().put(Arc::new(Untold { run: job.run.clone(), seq: Arc::clone(&job.seq) }));
         let slot = Slot::new();

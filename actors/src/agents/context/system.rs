@@ -85,7 +85,7 @@ pub(in crate::agents) async fn gather(job: &RunJob, services: &RunServices, port
         may_be_silent: may_be_silent(audience, &settings),
         date: date(services.clock.now_ms()),
         host: host(),
-        notes: Vec::new(),
+        notes: job.notes.clone(),
     };
     let prompt = assemble(&facts);
     let report = PromptReport::of(

@@ -69,7 +69,7 @@ fn turns_are_kept_beyond_the_tokens_unless_they_are_too_long() {
 fn one_message_or_a_summary_alone_cannot_be_shortened() {
     let huge = Message::user("x".repeat(100_000), 1);
     assert_eq!(plan(&[], keep(10)), None);
-    assert_eq!(plan(&[huge.clone()], keep(10)), None);
+    assert_eq!(plan(std::slice::from_ref(&huge), keep(10)), None);
     assert_eq!(plan(&[summary_message("s", None, 0), huge], keep(10)), None);
 }
 
@@ -77,18 +77,20 @@ fn one_message_or_a_summary_alone_cannot_be_shortened() {
 fn a_request_is_settled_by_an_answer_and_not_by_a_call() {
     let asked = Message::user("do it", 1);
     let call = assistant("let me see", &["a".into()]);
-    assert_eq!(unresolved_request(&[asked.clone()]), Some(0));
+    assert_eq!(unresolved_request(std::slice::from_ref(&asked)), Some(0));
     assert_eq!(unresolved_request(&[asked.clone(), call.clone(), result("a", "ok")]), Some(0));
     assert_eq!(unresolved_request(&[asked, call, result("a", "ok"), assistant("done", &[])]), None);
     assert_eq!(unresolved_request(&[summary_message("s", None, 0)]), None);
 }
 
-/// A turn: its request, tool rounds with so many calls each, and whether it was answered.
-fn turn() -> impl Strategy<Value = (usize, Vec<(usize, usize)>, bool)> {
+/// A turn: the length of its request, tool rounds with calls and size of results each, and whether it was answered.
+type Turn = (usize, Vec<(usize, usize)>, bool);
+
+fn turn() -> impl Strategy<Value = Turn> {
     (1_usize..600, prop::collection::vec((1_usize..4, 1_usize..900), 0..4), any::<bool>())
 }
 
-fn conversation(turns: &[(usize, Vec<(usize, usize)>, bool)], with_summary: bool) -> Vec<Message> {
+fn conversation(turns: &[Turn], with_summary: bool) -> Vec<Message> {
     let mut talk = Vec::new();
     if with_summary {
         talk.push(summary_message("what was before", Some("an old request"), 0));
