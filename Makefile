@@ -9,7 +9,7 @@ SOAK_SEED ?= $(shell date +%s)
 SOAK_RUN := $(CARGO) nextest run -p supervision --all-features --locked --profile soak --cargo-profile soak
 
 .PHONY: help check test lint fmt clippy doc benches default-build run-tests bench bench-supervision audit demo-llm \
-	soak soak-properties soak-storms soak-model-check soak-crashes soak-mutants
+	soak soak-properties soak-storms soak-model-check soak-crashes soak-power-cut soak-mutants
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -69,6 +69,10 @@ soak-crashes: ## a thousand kills of the daemon; CRASH_SEED as printed gives the
 	CRASH_SEED=$${CRASH_SEED:-$(SOAK_SEED)} CRASH_KILLS=$${CRASH_KILLS:-1000} CRASH_RESUME_MS=$${CRASH_RESUME_MS:-1000} \
 		$(CARGO) nextest run --features failpoints --locked --profile soak --cargo-profile soak --test crash \
 		-E 'test(/^matrix::/)'
+
+soak-power-cut: ## nothing answered is missing, over a long script (needs strace); POWER_CUT_TURNS says how long
+	POWER_CUT_TURNS=$${POWER_CUT_TURNS:-400} $(CARGO) nextest run --all-features --locked --profile soak --cargo-profile soak \
+		--test daemon --no-capture powercut::
 
 soak-mutants: ## every small change of a decision is noticed by a test (needs cargo-mutants)
 	scripts/soak-mutants

@@ -9,6 +9,7 @@ pub mod ports;
 pub mod run;
 pub mod shutdown;
 pub mod signals;
+pub mod store_command;
 
 /// Version of the program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -8,8 +8,11 @@
 //! carries a version byte; a store that a newer version wrote is refused untouched.
 
 pub mod actor;
+pub mod backup;
+pub mod check;
 pub mod engine;
 pub mod error;
+pub mod export;
 pub mod files;
 mod flush;
 pub mod handle;
@@ -18,6 +21,7 @@ mod lines;
 pub mod marker;
 pub mod memory;
 pub mod migrations;
+pub mod offline;
 pub mod op;
 mod opening;
 pub mod payload;
@@ -27,6 +31,7 @@ mod retention;
 pub mod rows;
 pub mod sled_engine;
 mod standing;
+pub mod stats;
 pub mod transcripts;
 pub mod value;
 

@@ -18,6 +18,7 @@ pub mod run_events;
 pub mod session_messages;
 pub mod sessions;
 pub mod shell;
+pub mod store;
 mod target;
 pub mod tree;
 
@@ -236,6 +237,7 @@ impl MethodTable {
             agent::METHODS,
             sessions::METHODS,
             session_messages::METHODS,
+            store::METHODS,
             shell::METHODS,
         ] {
             table.add(family);

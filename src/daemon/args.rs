@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
+
+use super::store_command::StoreCommand;
 
 /// An always-on, local-first assistant gateway.
 #[derive(Debug, Clone, Default, Parser)]
@@ -23,6 +25,20 @@ pub struct Args {
     /// Let administrators make parts of the gateway fail on purpose (`occtl chaos`); on a loopback address only
     #[arg(long)]
     pub chaos: bool,
+    /// Instead of running the gateway
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What else the program does.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Look at the store of a state directory without a gateway, copy it, put a copy back; prints JSON
+    Store {
+        /// What to do
+        #[command(subcommand)]
+        command: StoreCommand,
+    },
 }
 
 const AFTER_HELP: &str = "\

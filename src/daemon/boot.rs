@@ -12,6 +12,7 @@ use actors::clock::Clock;
 use actors::config::{self, Bind, ConfigError, ConfigSnapshot, LoadSources, StateDirs, token};
 use actors::gateway::{self, Domain, Plan};
 use actors::secret::Secret;
+use actors::store::{self, StoreError};
 use actors::tools::ToolRegistry;
 use supervision::{ChildSpec, Supervisor, SupervisorHandle, TreeStore};
 
@@ -62,6 +63,9 @@ pub enum StartError {
         /// What was to be served.
         address: SocketAddr,
     },
+    /// The store can't be used.
+    #[error("the store can't be used")]
+    Store(#[source] StoreError),
     /// The tree did not come up.
     #[error("the gateway did not come up: {0}")]
     Tree(String),
@@ -72,8 +76,14 @@ impl StartError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Chaos { .. } => 78,
-            Self::StateDir { .. } | Self::Lock(_) | Self::Token(_) | Self::Port { .. } | Self::Tree(_) => 1,
+            // Another start of this version changes nothing about it.
+            Self::Config(_) | Self::Chaos { .. } | Self::Store(StoreError::Newer { .. }) => 78,
+            Self::StateDir { .. }
+            | Self::Lock(_)
+            | Self::Token(_)
+            | Self::Port { .. }
+            | Self::Store(_)
+            | Self::Tree(_) => 1,
         }
     }
 
@@ -91,7 +101,14 @@ impl StartError {
             Self::Port { address, source } => Some(port_hint(*address, source.kind())),
             Self::Chaos { .. } => Some(String::from("start without --chaos, or set gateway.bind to \"loopback\"")),
             Self::Config(ConfigError::Invalid(_)) => Some(String::from("correct the file and start again")),
-            Self::Config(_) | Self::Lock(LockError::Starting { .. }) | Self::Token(_) | Self::Tree(_) => None,
+            Self::Store(StoreError::Newer { .. }) => {
+                Some(String::from("start the version that wrote it, or name another state directory with --state-dir"))
+            }
+            Self::Config(_)
+            | Self::Lock(LockError::Starting { .. })
+            | Self::Token(_)
+            | Self::Store(_)
+            | Self::Tree(_) => None,
         }
     }
 }
@@ -188,6 +205,20 @@ impl Running {
     }
 }
 
+/// The environment with what the arguments say instead.
+#[must_use]
+pub fn env_of(args: &Args, env: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut env = env.clone();
+    let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+    let said = [
+        ("OPENCLAW_STATE_DIR", path(&args.state_dir)),
+        ("OPENCLAW_CONFIG_PATH", path(&args.config)),
+        ("OPENCLAW_GATEWAY_PORT", args.port.map(|port| port.to_string())),
+    ];
+    env.extend(said.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+    env
+}
+
 /// Checks and takes everything a start needs. Nothing runs yet.
 ///
 /// # Errors
@@ -195,17 +226,7 @@ impl Running {
 pub fn prepare(options: Options) -> Result<Prepared, StartError> {
     let clock = Clock::system();
     let since = clock.now_rfc3339();
-    let mut env = options.env.clone();
-    let set = |env: &mut BTreeMap<String, String>, name: &str, value: Option<&PathBuf>| {
-        if let Some(value) = value {
-            env.insert(name.to_owned(), value.display().to_string());
-        }
-    };
-    set(&mut env, "OPENCLAW_STATE_DIR", options.args.state_dir.as_ref());
-    set(&mut env, "OPENCLAW_CONFIG_PATH", options.args.config.as_ref());
-    if let Some(port) = options.args.port {
-        env.insert(String::from("OPENCLAW_GATEWAY_PORT"), port.to_string());
-    }
+    let env = env_of(&options.args, &options.env);
     let dirs = StateDirs::from_env(&env).map_err(StartError::Config)?;
     if let Some(file) = file_in_the_way(&dirs.state_dir) {
         return Err(StartError::StateDir { path: dirs.state_dir, file });
@@ -213,6 +234,7 @@ pub fn prepare(options: Options) -> Result<Prepared, StartError> {
     let sources = LoadSources::new(dirs.clone(), env);
     let snapshot = config::load(&sources).map_err(StartError::Config)?;
     let mut lock = StateLock::take(&dirs.state_dir, &since)?;
+    store::check_format(&dirs.state_dir).map_err(StartError::Store)?;
     let gateway = &snapshot.config.gateway;
     let address = SocketAddr::new(bind_address(gateway.bind), gateway.port);
     if options.args.chaos && !address.ip().is_loopback() {

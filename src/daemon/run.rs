@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::args::Args;
+use super::args::{Args, Command};
 use super::boot::{self, Options, Running, StartError};
 use super::lock::chain;
 use super::shutdown;
 use super::signals::Signals;
+use super::store_command;
 
 /// Exit code when the tree gave up (`EX_SOFTWARE`): the service manager starts the daemon again.
 const GAVE_UP: u8 = 70;
@@ -26,6 +27,15 @@ pub struct Console<S, C> {
 
 /// Starts the daemon and stays until it is told to stop or gives up.
 pub fn run(args: Args, env: BTreeMap<String, String>, console: &Console<impl Fn(&str), impl Fn(&str)>) -> ExitCode {
+    if let Some(Command::Store { command }) = &args.command {
+        return match store_command::run(command, &boot::env_of(&args, &env)) {
+            Ok(told) => {
+                (console.say)(&told.to_string());
+                ExitCode::SUCCESS
+            }
+            Err(error) => refused(&error, console),
+        };
+    }
     let drain = Duration::from_secs(args.drain_seconds);
     let options = Options { console: true, ..Options::new(args, env) };
     let prepared = match boot::prepare(options) {

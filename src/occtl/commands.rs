@@ -11,6 +11,7 @@ mod logs;
 mod models;
 mod sessions;
 mod status;
+mod store;
 mod tree;
 
 use std::time::Duration;
@@ -47,6 +48,7 @@ pub(super) async fn run(args: Args, output: &Output) -> Result<(), Failure> {
         Command::Chat { session } => chat::run(&context, session).await,
         Command::Agent(args) => agent::run(&context, args).await,
         Command::Sessions { command } => sessions::run(&context, command).await,
+        Command::Store { command } => store::run(&context, command).await,
         Command::Logs { follow, lines } => logs::run(&context, follow, lines).await,
         Command::Models { command } => models::run(&context, command).await,
         Command::Gateway { command: GatewayCommand::Call { method, params } } => {

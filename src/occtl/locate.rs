@@ -92,6 +92,11 @@ pub(crate) fn target(global: &Global, env: Env<'_>) -> Result<Target, Failure> {
     Ok(Target { url: format!("ws://{}:{port}", host_of(&gateway)), token, password })
 }
 
+/// True when a gateway runs on this machine's state directory.
+pub(crate) fn is_live(env: Env<'_>) -> Result<bool, Failure> {
+    Ok(live_port(&Places::from_env(env)?.state).is_some())
+}
+
 /// The port of the gateway that runs on this state directory: the one it was started with, whatever the file says now.
 fn live_port(state: &Path) -> Option<u16> {
     let text = std::fs::read_to_string(state.join("openclawd").join("gateway.lock")).ok()?;

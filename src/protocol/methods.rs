@@ -20,6 +20,7 @@ pub mod logs;
 pub mod models;
 pub mod session_messages;
 pub mod sessions;
+pub mod store;
 pub mod tree;
 
 /// Methods that only nodes may call, whether we serve them or not: an operator is told about its role.

@@ -5,12 +5,18 @@ mod chaos;
 #[cfg(test)]
 mod disk;
 #[cfg(test)]
+mod disk_errors;
+#[cfg(test)]
 mod life;
 #[cfg(test)]
 mod models;
+#[cfg(test)]
+mod powercut;
 #[cfg(test)]
 mod program;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod reload;
+#[cfg(test)]
+mod store;

@@ -112,6 +112,13 @@ impl Home {
         Daemon::ready(command).await
     }
 
+    /// The same, with a fault at a named place.
+    pub(crate) async fn start_with_fault(&self, fault: &str) -> Daemon {
+        let mut command = self.command(env!("CARGO_BIN_EXE_openclawd"));
+        command.env("OPENCLAW_GATEWAY_PORT", "0").env("OPENCLAWD_FAILPOINT", fault);
+        Daemon::ready(command).await
+    }
+
     /// The same with the port the configuration names.
     pub(crate) async fn start_as_configured(&self) -> Daemon {
         Daemon::ready(self.command(env!("CARGO_BIN_EXE_openclawd"))).await
@@ -121,6 +128,13 @@ impl Home {
     pub(crate) async fn refused(&self, args: &[&str]) -> Run {
         let mut command = self.command(env!("CARGO_BIN_EXE_openclawd"));
         command.env("OPENCLAW_GATEWAY_PORT", "0").args(args);
+        finish(command, "").await
+    }
+
+    /// The same, with a fault at a named place.
+    pub(crate) async fn refused_with_fault(&self, fault: &str) -> Run {
+        let mut command = self.command(env!("CARGO_BIN_EXE_openclawd"));
+        command.env("OPENCLAW_GATEWAY_PORT", "0").env("OPENCLAWD_FAILPOINT", fault);
         finish(command, "").await
     }
 

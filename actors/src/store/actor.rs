@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use supervision::{Actor, ActorResult, BoxError, ChildSpec, Ctx, Exit, Mailbox, Reply, Slot};
 
-use super::engine::{Pair, Size};
+use super::engine::Pair;
 use super::error::StoreError;
 use super::flush::{Disk, Flushed};
 use super::keys;
@@ -71,8 +71,12 @@ pub(super) enum StoreMessage {
         /// Pairs in order.
         reply: Reply<Result<Vec<Pair>, StoreError>>,
     },
-    /// How much there is.
-    Size(Reply<Result<Size, StoreError>>),
+    /// Look at everything, beside whatever is written meanwhile.
+    Beside(Job),
+    /// Look at everything while nothing is written.
+    Alone(Job),
+    /// Such a look is over.
+    AloneDone,
     /// A group is done.
     Flushed(Flushed),
     /// `sessions.json` is due.
@@ -95,6 +99,8 @@ pub(super) enum StoreMessage {
     Settle(Reply<()>),
 }
 
+/// Work on everything the store writes to; blocking, answers by itself.
+pub(super) type Job = Box<dyn FnOnce(&Disk) + Send>;
 type Waiting = Reply<Result<Outcome, StoreError>>;
 
 struct StoreState {
@@ -105,6 +111,9 @@ struct StoreState {
     /// `None`: nobody waits for the answer.
     queued: VecDeque<(Commit, Option<Waiting>)>,
     in_flight: Vec<Option<Waiting>>,
+    /// Looks that wait for the group under way.
+    alone: VecDeque<Job>,
+    /// A group is being written, or somebody looks who must be alone.
     is_flushing: bool,
     dirty: BTreeSet<String>,
     is_projecting: bool,
@@ -153,6 +162,7 @@ impl Actor for StoreActor {
             epoch,
             queued: VecDeque::new(),
             in_flight: Vec::new(),
+            alone: VecDeque::new(),
             is_flushing: false,
             dirty: BTreeSet::new(),
             is_projecting: false,
@@ -173,7 +183,9 @@ impl Actor for StoreActor {
             StoreMessage::Scan { prefix, after, limit, reply } => {
                 reply.send(state.scan(&prefix, after.as_deref(), limit));
             }
-            StoreMessage::Size(reply) => reply.send(state.disk.engine.size()),
+            StoreMessage::Beside(job) => state.beside(job, ctx),
+            StoreMessage::Alone(job) => state.alone(job, ctx),
+            StoreMessage::AloneDone => state.alone_done(ctx),
             StoreMessage::Flushed(flushed) => state.flushed(flushed, ctx),
             StoreMessage::ProjectionDue => state.project(ctx),
             StoreMessage::Projected(result, agents, took) => state.projected(result, agents, took, ctx),
@@ -254,7 +266,9 @@ impl std::fmt::Debug for StoreMessage {
             Self::Commit { commit, .. } => write!(f, "Commit({} ops)", commit.ops.len()),
             Self::Get { key, .. } => write!(f, "Get({})", keys::printable(key)),
             Self::Scan { prefix, .. } => write!(f, "Scan({})", keys::printable(prefix)),
-            Self::Size(_) => f.write_str("Size"),
+            Self::Beside(_) => f.write_str("Beside"),
+            Self::Alone(_) => f.write_str("Alone"),
+            Self::AloneDone => f.write_str("AloneDone"),
             Self::Flushed(_) => f.write_str("Flushed"),
             Self::ProjectionDue => f.write_str("ProjectionDue"),
             Self::Projected(..) => f.write_str("Projected"),

@@ -62,6 +62,14 @@ pub enum StoreError {
         /// What failed.
         why: Arc<str>,
     },
+    /// A backup can't be made there, or put back.
+    #[error("{path}: {why}", path = path.display())]
+    Backup {
+        /// The folder or file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The files are not where they were opened.
     #[error("{path} was removed or replaced while the gateway ran; put it back or stop the gateway", path = path.display())]
     Gone {
@@ -99,6 +107,7 @@ impl StoreError {
             | Self::Full { .. }
             | Self::Fenced { .. }
             | Self::Failing { .. }
+            | Self::Backup { .. }
             | Self::Record { .. } => false,
         }
     }

@@ -6,18 +6,25 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use supervision::{Address, CallError};
+use supervision::{Address, CallError, Reply};
 
-use super::actor::StoreMessage;
+use super::actor::{Job, StoreMessage};
+use super::backup::{self, BackedUp};
+use super::check::{self, Report};
 use super::engine::Pair;
 use super::error::StoreError;
+use super::export::{self, Exported};
+use super::flush::Disk;
 use super::op::{Commit, Outcome};
 use super::standing::Standing;
+use super::stats::{self, Stats};
 use super::value;
 
 /// Longest wait for an answer; a flush on a slow disk takes a second, not ten.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Longest wait for a look at everything.
+const LONG_PATIENCE: Duration = Duration::from_secs(10 * 60);
 /// New work is refused below this much free disk, so that what is open can still be finished.
 const MIN_FREE: u64 = 16 << 20;
 
@@ -145,6 +152,48 @@ impl StoreHandle {
             .map(|(key, bytes)| Ok((value::decode(&key, &bytes)?, key)))
             .map(|r| r.map(|(t, k)| (k, t)))
             .collect()
+    }
+
+    async fn look<T: Send + 'static>(
+        &self,
+        wrap: fn(Job) -> StoreMessage,
+        work: impl FnOnce(&Disk) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let job = |reply: Reply<Result<T, StoreError>>| wrap(Box::new(move |disk: &Disk| reply.send(work(disk))));
+        self.address.call(job, LONG_PATIENCE).await.map_err(unreachable_store)?
+    }
+
+    /// How much the store holds.
+    ///
+    /// # Errors
+    /// When the store fails or does not answer.
+    pub async fn stats(&self) -> Result<Stats, StoreError> {
+        self.look(StoreMessage::Beside, stats::stats).await
+    }
+
+    /// Looks for what can't be right.
+    ///
+    /// # Errors
+    /// As [`StoreHandle::stats`].
+    pub async fn check(&self) -> Result<Report, StoreError> {
+        self.look(StoreMessage::Beside, check::check).await
+    }
+
+    /// Writes all records to a file, as they are at one moment.
+    ///
+    /// # Errors
+    /// As [`StoreHandle::stats`], and when the file is there or can't be written.
+    pub async fn export(&self, path: PathBuf) -> Result<Exported, StoreError> {
+        self.look(StoreMessage::Alone, move |disk| export::export(disk, &path)).await
+    }
+
+    /// Keeps everything a start needs, as it is at one moment, in a new folder.
+    ///
+    /// # Errors
+    /// As [`StoreHandle::export`].
+    pub async fn backup(&self, target: PathBuf, created_at: String) -> Result<BackedUp, StoreError> {
+        let taken = self.look(StoreMessage::Alone, move |disk| backup::take(disk, &target)).await?;
+        self.look(StoreMessage::Beside, move |_| backup::finish(&taken, created_at)).await
     }
 
     /// Answered when nothing waits for the disk any more.

@@ -250,7 +250,7 @@ impl Lines {
         Ok(completed)
     }
 
-    fn place_of(&self, key: &[u8]) -> Option<(PathBuf, u64)> {
+    pub(super) fn place_of(&self, key: &[u8]) -> Option<(PathBuf, u64)> {
         let name = key.strip_prefix(keys::LINES.as_bytes())?;
         let (name, number) = name.split_at_checked(name.len().checked_sub(8)?)?;
         let name = name.strip_suffix(&[0])?;

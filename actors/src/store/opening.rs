@@ -61,7 +61,14 @@ pub(super) fn open(state_dir: &Path, past: Past) -> Result<Opened, StoreError> {
     if past.distrust {
         rebuild(state_dir)?;
     }
+    let is_new = marker::read(&folder)?.is_none();
     let disk = Disk::new(Arc::new(SledEngine::open(&folder)?), state_dir.to_owned());
+    if is_new {
+        // The state directory may be as new, and made by somebody who did not care for the power.
+        for made_in in folder.ancestors().skip(2).take(2).filter(|made_in| made_in.is_dir()) {
+            files::sync_folder(made_in)?;
+        }
+    }
     let engine = disk.engine.as_ref();
     let completed = disk.lines.redo(engine, &disk.payloads, past.distrust)?;
     if completed > 0 {

@@ -62,7 +62,8 @@ pub(super) fn run(context: &Context, install: &Install) -> Result<(), Failure> {
     Ok(())
 }
 
-fn beside_this_program() -> Result<PathBuf, Failure> {
+/// The daemon's program.
+pub(super) fn beside_this_program() -> Result<PathBuf, Failure> {
     let own = std::env::current_exe()?;
     let binary = own.with_file_name("openclawd");
     if binary.is_file() {

@@ -11,6 +11,7 @@ use super::writing::report;
 use super::{StoreMessage, StoreState};
 use crate::ids::AgentId;
 use crate::store::error::StoreError;
+use crate::store::handle::check_room;
 use crate::store::projection;
 use crate::store::retention::{self, Cursor, Swept};
 
@@ -46,10 +47,16 @@ impl StoreState {
     }
 
     pub(super) fn project(&mut self, ctx: &Ctx<StoreMessage>) {
+        self.is_projecting = false;
         if self.failing.is_some() {
-            self.is_projecting = false;
             return;
         }
+        if check_room(&self.disk.state_dir).is_err() {
+            // What is left is for what is open; the file can wait.
+            self.arm_projection(ctx);
+            return;
+        }
+        self.is_projecting = true;
         let agents = std::mem::take(&mut self.dirty);
         let (disk, todo, started) = (Arc::clone(&self.disk), agents.clone(), Instant::now());
         let job = move || {

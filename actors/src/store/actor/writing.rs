@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use supervision::{ActorResult, Ctx};
 
-use super::{StoreMessage, StoreState, Waiting, answer};
+use super::{Job, StoreMessage, StoreState, Waiting, answer};
 use crate::store::error::StoreError;
 use crate::store::files;
 use crate::store::flush::{Disk, Flushed};
@@ -18,7 +18,7 @@ const MAX_GROUP: usize = 1024;
 /// A disk that failed is looked at first after this long.
 const FIRST_PROBE: Duration = Duration::from_millis(500);
 /// And this often in the end.
-const LAST_PROBE: Duration = Duration::from_secs(15);
+const LAST_PROBE: Duration = Duration::from_secs(5);
 
 impl StoreState {
     pub(super) fn enqueue(
@@ -68,7 +68,16 @@ impl StoreState {
     }
 
     fn flush_next(&mut self, ctx: &Ctx<StoreMessage>) {
-        if self.is_flushing || self.queued.is_empty() || self.failing.is_some() {
+        if self.is_flushing {
+            return;
+        }
+        if let Some(job) = self.alone.pop_front() {
+            self.is_flushing = true;
+            let disk = Arc::clone(&self.disk);
+            report(ctx, move || job(&disk), |()| StoreMessage::AloneDone, |_| StoreMessage::AloneDone);
+            return;
+        }
+        if self.queued.is_empty() || self.failing.is_some() {
             return;
         }
         let group = self.queued.drain(..self.queued.len().min(MAX_GROUP));
@@ -82,6 +91,29 @@ impl StoreState {
             StoreMessage::Flushed,
             |error| StoreMessage::Flushed(Flushed { results: Vec::new(), broken: Some(error) }),
         );
+    }
+
+    /// A look at everything, while others go on. If it panics, its asker is told that the store does not answer.
+    pub(super) fn beside(&self, job: Job, ctx: &Ctx<StoreMessage>) {
+        let disk = Arc::clone(&self.disk);
+        let done = ctx.blocking(move || job(&disk));
+        ctx.spawn_scoped(async move {
+            if done.await.is_none() {
+                tracing::error!("a look at the store panicked");
+            }
+        });
+    }
+
+    /// A look at everything between two groups.
+    pub(super) fn alone(&mut self, job: Job, ctx: &Ctx<StoreMessage>) {
+        self.alone.push_back(job);
+        self.flush_next(ctx);
+    }
+
+    pub(super) fn alone_done(&mut self, ctx: &Ctx<StoreMessage>) {
+        self.is_flushing = false;
+        self.flush_next(ctx);
+        self.settle_if_idle();
     }
 
     pub(super) fn flushed(&mut self, flushed: Flushed, ctx: &Ctx<StoreMessage>) {
@@ -113,6 +145,7 @@ impl StoreState {
             | StoreError::Full { .. }
             | StoreError::Fenced { .. }
             | StoreError::Failing { .. }
+            | StoreError::Backup { .. }
             | StoreError::Record { .. } => StoreError::Failing { why: Arc::from(error.words()) },
         };
         if self.failing.is_none() {
