@@ -1,13 +1,16 @@
 //! Histories that are too long for a model.
 
+use actors::agents::compaction::summary::HEADINGS;
 use actors::testing::fake_models::{FakeModelServer, FakeRequest, FakeTurn};
 use chrono::TimeZone as _;
 use serde_json::{Value, json};
 
 use crate::support::gateway::{Gateway, PATIENCE, echo, lines, send, text_of, transcript_file};
 
-const SUMMARY: &str = "## Decisions\nnone\n## Open TODOs\nnone\n## Constraints/Rules\nnone\n## Pending user asks\nnone\n\
-                       ## Exact identifiers\nsum-7";
+/// A summary with all that it must have.
+fn summary() -> String {
+    HEADINGS.map(|heading| format!("## {heading}\nsum-7")).join("\n")
+}
 
 /// A model with a window of 8000 tokens, of which the newest 300 stay.
 fn config(server: &FakeModelServer, notes: bool) -> Value {
@@ -55,7 +58,7 @@ async fn a_conversation_that_the_model_refuses_is_shortened_and_answered() {
     server.script([
         refusal(),
         FakeTurn::text("too short to count"),
-        FakeTurn::text(SUMMARY),
+        FakeTurn::text(summary()),
         FakeTurn::text("the answer"),
     ]);
     send(&client, "main", "late", "the question").await;
@@ -80,7 +83,7 @@ async fn a_conversation_that_the_model_refuses_is_shortened_and_answered() {
     let (_, home) = gateway.stop(PATIENCE).await;
     let transcript = lines(&transcript_file(home.path(), "main"));
     let entry = transcript.iter().find(|line| line["type"] == "compaction").unwrap();
-    assert_eq!(entry["summary"], SUMMARY);
+    assert_eq!(entry["summary"], summary());
     let kept = transcript.iter().find(|line| line["id"] == entry["firstKeptEntryId"]).unwrap();
     assert_eq!(kept["type"], "message");
     assert_eq!(row(home.path())["compactionCount"], 1);
@@ -128,7 +131,7 @@ async fn before_a_full_window_notes_are_taken_and_the_history_is_shortened() {
     server.script([
         FakeTurn::call("n1", "write", note(0)).and_call("n2", "write", note(1)),
         FakeTurn::text("NO_REPLY"),
-        FakeTurn::text(SUMMARY),
+        FakeTurn::text(summary()),
         FakeTurn::text("the answer"),
     ]);
     // Long enough to come near the window together with what was said before.

@@ -59,6 +59,7 @@ pub(super) fn of_new_conversation(row: &mut SessionRow) {
         "compactionCount",
         "memoryFlushCompactionCount",
         "memoryFlushAt",
+        FIELD,
     ] {
         row.rest.remove(field);
     }

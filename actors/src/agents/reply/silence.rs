@@ -5,7 +5,7 @@ use crate::agents::prompt::sections::SILENT_TOKEN;
 /// Said by a heartbeat turn that has nothing to report.
 pub const HEARTBEAT_TOKEN: &str = "HEARTBEAT_OK";
 /// What stands beside the token is dropped with it up to this length (OpenClaw: 300 characters).
-pub const HEARTBEAT_SLACK: usize = 300;
+pub const HEARTBEAT_ROOM: usize = 300;
 
 const TOKENS: [&str; 2] = [SILENT_TOKEN, HEARTBEAT_TOKEN];
 
@@ -64,13 +64,13 @@ impl SilenceGate {
 /// What is to be said of a heartbeat's answer; none when it acknowledges only. A token at the start or the end is taken
 /// off; within the text it is literal.
 #[must_use]
-pub fn heartbeat_reply(text: &str, slack: usize) -> Option<String> {
+pub fn heartbeat_reply(text: &str, room: usize) -> Option<String> {
     let text = text.trim();
     if text.is_empty() || SILENT_TOKEN.eq_ignore_ascii_case(text) {
         return None;
     }
     let (rest, acknowledged) = strip_heartbeat(text);
-    if acknowledged && rest.chars().count() <= slack {
+    if acknowledged && rest.chars().count() <= room {
         return None;
     }
     (!rest.is_empty()).then(|| rest.to_owned())
@@ -134,14 +134,14 @@ mod tests {
 
     #[test]
     fn a_heartbeat_that_acknowledges_is_dropped_and_an_alert_is_kept() {
-        assert_eq!(heartbeat_reply("HEARTBEAT_OK", HEARTBEAT_SLACK), None);
-        assert_eq!(heartbeat_reply("heartbeat_ok. All quiet.", HEARTBEAT_SLACK), None);
-        assert_eq!(heartbeat_reply("All quiet. HEARTBEAT_OK", HEARTBEAT_SLACK), None);
-        assert_eq!(heartbeat_reply("NO_REPLY", HEARTBEAT_SLACK), None);
+        assert_eq!(heartbeat_reply("HEARTBEAT_OK", HEARTBEAT_ROOM), None);
+        assert_eq!(heartbeat_reply("heartbeat_ok. All quiet.", HEARTBEAT_ROOM), None);
+        assert_eq!(heartbeat_reply("All quiet. HEARTBEAT_OK", HEARTBEAT_ROOM), None);
+        assert_eq!(heartbeat_reply("NO_REPLY", HEARTBEAT_ROOM), None);
         let alert = "The disk is full. ".repeat(30);
-        assert_eq!(heartbeat_reply(&format!("{alert}HEARTBEAT_OK"), HEARTBEAT_SLACK).as_deref(), Some(alert.trim()));
+        assert_eq!(heartbeat_reply(&format!("{alert}HEARTBEAT_OK"), HEARTBEAT_ROOM).as_deref(), Some(alert.trim()));
         let literal = "The token HEARTBEAT_OK was in the log.";
-        assert_eq!(heartbeat_reply(literal, HEARTBEAT_SLACK).as_deref(), Some(literal));
+        assert_eq!(heartbeat_reply(literal, HEARTBEAT_ROOM).as_deref(), Some(literal));
         assert_eq!(strip_heartbeat("HEARTBEAT_OKAY then"), ("HEARTBEAT_OKAY then", false));
     }
 
