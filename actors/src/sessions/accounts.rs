@@ -71,12 +71,10 @@ pub(super) fn compactions(row: &SessionRow) -> u64 {
 }
 
 /// The prompt's sizes at the last run, for `/context`.
-#[cfg_attr(not(test), expect(dead_code, reason = "no command asks for it yet"))]
 pub(super) fn report(row: &SessionRow) -> Option<PromptReport> {
     row.rest.get(FIELD).and_then(|report| serde_json::from_value(report.clone()).ok())
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "no command asks for it yet"))]
 /// How much of a window of `window` tokens is used, for `/context` and `/status`.
 pub(super) fn context_use(row: &SessionRow, window: Option<u64>) -> ContextUse {
     let tokens = row.rest.get("contextTokens").and_then(Value::as_u64);

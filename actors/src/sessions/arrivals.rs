@@ -110,7 +110,7 @@ impl SessionState {
         let now = self.services.run.clock.now_ms();
         let before = self.conversation.messages().len();
         let texts = taken.iter().flat_map(|record| super::queue::shown(std::slice::from_ref(record))).collect();
-        let appends = self.into_transcript(&taken, texts, now)?;
+        let appends = self.add_inputs(&taken, texts, now)?;
         let Some(active) = &mut self.active else { return Ok(()) };
         active.record.joined.extend(taken.iter().map(|record| record.run_id.clone()));
         let (run, record) = (active.job.run.clone(), active.record.clone());
@@ -121,7 +121,7 @@ impl SessionState {
 
     /// Puts the texts of messages into the transcript, each as an entry of its own: one that is there already, because
     /// the daemon died before it could note that, is not repeated.
-    pub(super) fn into_transcript(
+    pub(super) fn add_inputs(
         &mut self,
         batch: &[AcceptRecord],
         texts: Vec<String>,

@@ -96,7 +96,6 @@ impl SessionState {
 
     /// Starts a run that shortens the history and tells how that went. `inputs` asked for it and are no messages of the
     /// conversation; `record` is as for any run of it.
-    #[expect(dead_code, reason = "no command asks for it yet")]
     pub(super) fn start_compaction(
         &mut self,
         inputs: &[AcceptRecord],

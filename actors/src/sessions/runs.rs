@@ -158,7 +158,7 @@ impl SessionState {
                 queue::shown(&batch)
             }
         };
-        let appends = self.into_transcript(&batch, texts, now)?;
+        let appends = self.add_inputs(&batch, texts, now)?;
         let commit = journal::consume(&self.key, &batch, &run, &record, appends)?;
         failpoint!("consume.before");
         self.write(Stored::Consume, journal::with_row(commit, &self.key, &self.row)?)?;

@@ -26,7 +26,7 @@ pub use script::{FakeCall, FakeFault, FakeTurn};
 /// Largest request that is read.
 const MAX_REQUEST: usize = 32 * 1024 * 1024;
 /// What a long line is made of.
-const LINE_PIECE: [u8; 65_536] = [b'x'; 65_536];
+static LINE_PIECE: [u8; 65_536] = [b'x'; 65_536];
 /// The path of [`FakeModelServer::settled`]'s own request.
 const PROBE: &str = "/settled";
 

@@ -158,6 +158,23 @@ fn a_used_up_window_makes_the_child_wait_until_there_is_room() {
 }
 
 #[test]
+fn a_hand_that_acts_empties_the_window() {
+    let budget = Budget { max: 1, per: Duration::from_secs(3600) };
+    let policy = BackoffPolicy { window: Some(budget), max_attempts: None, ..backoff(0, Exhausted::GiveUp) };
+    for request in [Request::Restart("c0".into()), Request::ResetBackoff("c0".into())] {
+        let mut rig = Rig::booted(Strategy::OneForOne, 0, vec![isolated(policy.clone())]);
+        rig.exits(0, error());
+        rig.advance(Duration::from_secs(5));
+        rig.exits(0, error());
+        assert!(matches!(rig.phase(0), Some(Phase::Waiting { cooling: true, .. })));
+        rig.admin(request);
+        assert!(matches!(rig.phase(0), Some(Phase::Running { .. })));
+        rig.exits(0, error());
+        assert!(matches!(rig.phase(0), Some(Phase::Waiting { cooling: false, .. })), "there is room again");
+    }
+}
+
+#[test]
 fn a_stable_run_resets_the_attempts() {
     let stable = ResetRule::Stable(Duration::from_secs(60));
     let policy = BackoffPolicy { reset_after: stable, ..backoff(9, Exhausted::GiveUp) };
