@@ -42,6 +42,7 @@ run-tests: ## every test, with a closing count
 
 bench: bench-supervision ## measure (release profile, long)
 	$(CARGO) bench --bench turn
+	$(CARGO) bench --bench acceptance
 
 bench-supervision: ## supervision beside tokio, ractor, kameo and, if there is one, Erlang (release profile, long)
 	$(CARGO) bench -p supervision --bench supervision

@@ -7,6 +7,10 @@ use clap::{ArgGroup, Parser, Subcommand, ValueEnum};
 
 use super::failure::EXIT_CODES;
 
+mod store;
+
+pub(crate) use store::StoreCommand;
+
 /// Talks to a running openclawd gateway.
 #[derive(Debug, Parser)]
 #[command(name = "occtl", version, after_help = EXIT_CODES, disable_help_subcommand = true, max_term_width = 100)]
@@ -210,29 +214,6 @@ pub(crate) enum SessionsCommand {
     Reset {
         /// The session's key
         key: String,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum StoreCommand {
-    /// How much it holds
-    Stats,
-    /// Look for what can't be right; exit 1 when something is
-    Check,
-    /// Write all records to a file
-    Export {
-        /// A file that is not there yet, on the gateway's machine
-        file: PathBuf,
-    },
-    /// Keep everything a start needs, credentials too, as it is at one moment
-    Backup {
-        /// A new or empty folder, on the gateway's machine
-        dir: PathBuf,
-    },
-    /// Put a backup back while no gateway runs; what is there is kept aside
-    Restore {
-        /// The folder of the backup
-        dir: PathBuf,
     },
 }
 

@@ -282,3 +282,6 @@ impl std::fmt::Debug for StoreMessage {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
