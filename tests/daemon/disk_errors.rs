@@ -1,20 +1,30 @@
 //! Every write and sync of a turn fails once: what was answered holds, nothing runs twice, and the gateway goes on.
 
-use crate::program::{Home, within};
+use crate::program::{Daemon, Home, within};
 
 /// One turn with a fault in it; afterwards the state is in order and holds the turn exactly once.
 async fn turn_with(fault: &str) {
     let home = Home::new();
-    let mut daemon = home.start_with_fault(fault).await;
+    let daemon = home.start_with_fault(fault).await;
+    let daemon = turn(&home, daemon).await;
+    let stopped = daemon.stop().await;
+    assert!(stopped.code == 0, "{fault}: {stopped:?}");
+    is_there_once(&home, fault).await;
+}
+
+/// A turn that is asked for again if its first try met the fault.
+async fn turn(home: &Home, mut daemon: Daemon) -> Daemon {
     let turn = ["agent", "--message", "only once", "--run-id", "the-run"];
     let first = home.occtl(&turn).await;
     if first.code != 0 {
         daemon.logged("what is stored is read back").await;
         home.occtl(&turn).await.exited(0).printed(&["only once"]);
     }
-    let stopped = daemon.stop().await;
-    assert!(stopped.code == 0, "{fault}: {stopped:?}");
-    // The next start finds nothing to mend that a check could not see.
+    daemon
+}
+
+/// The next start finds the turn, and nothing out of order.
+async fn is_there_once(home: &Home, fault: &str) {
     let daemon = home.start(&[]).await;
     let shown =
         home.occtl(&["--json", "gateway", "call", "chat.history", "--params", r#"{"sessionKey":"main"}"#]).await;

@@ -12,7 +12,7 @@ use actors::store::records::{AcceptRecord, RunRecord, RunState};
 use actors::store::sled_engine::SledEngine;
 use actors::store::{keys, offline, value};
 
-use crate::program::{Daemon, Home};
+use crate::program::{Daemon, Home, needs_strace};
 
 mod replay;
 mod trace;
@@ -26,8 +26,7 @@ fn turns() -> usize {
 const LOOK_EVERY: usize = 150;
 
 async fn recorded(home: &Home, log: &Path) -> String {
-    let has_strace = std::process::Command::new("strace").arg("-V").output().is_ok_and(|run| run.status.success());
-    assert!(has_strace, "what the daemon does to files is recorded with `strace`; install the package of that name");
+    needs_strace();
     let log_arg = log.display().to_string();
     let traced = format!("trace={}", trace::TRACED);
     let strace =
@@ -43,11 +42,7 @@ async fn recorded(home: &Home, log: &Path) -> String {
             home.occtl(&["sessions", "reset", &format!("agent:main:{session}")]).await.exited(0);
         }
     }
-    // What strace runs is its child.
-    let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", daemon.pid())).unwrap();
-    let kill = std::process::Command::new("kill").arg("-TERM").arg(children.trim()).status();
-    assert!(kill.unwrap().success());
-    daemon.ended().await.exited(0);
+    daemon.stop_traced().await.exited(0);
     std::fs::read_to_string(log).unwrap()
 }
 
@@ -78,7 +73,9 @@ fn nothing_is_missing(state: &Path, accepted: &BTreeSet<String>, ended: &BTreeSe
     for_each(&engine, keys::ACCEPT.as_bytes(), |key, stored| {
         match is_pointer(stored) {
             true => large += 1,
-            false => drop(kept.insert(value::decode::<AcceptRecord>(key, stored)?.run_id)),
+            false => {
+                kept.insert(value::decode::<AcceptRecord>(key, stored)?.run_id);
+            }
         }
         Ok(())
     })
@@ -112,6 +109,7 @@ fn is_pointer(stored: &[u8]) -> bool {
 }
 
 #[tokio::test]
+#[expect(clippy::print_stdout, reason = "how much was looked at belongs to the result")]
 async fn nothing_answered_is_missing_after_a_power_cut() {
     let (home, place) = (Home::new(), tempfile::tempdir().unwrap());
     let calls = trace::read(&recorded(&home, &place.path().join("trace")).await);

@@ -234,11 +234,25 @@ impl Daemon {
         self.ended().await
     }
 
+    /// Stops a daemon that was started under `strace`, whose child it is.
+    pub(crate) async fn stop_traced(self) -> Run {
+        let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.pid())).unwrap();
+        let status = within(Command::new("kill").arg("-TERM").arg(children.trim()).status()).await.unwrap();
+        assert!(status.success(), "{children}");
+        self.ended().await
+    }
+
     /// Status and body of a path on its port.
     pub(crate) async fn get(&self, path: &str) -> (u16, String) {
         let response = within(reqwest::get(format!("http://127.0.0.1:{}{path}", self.port))).await.unwrap();
         (response.status().as_u16(), within(response.text()).await.unwrap())
     }
+}
+
+/// Some of what is shown needs to look at, or meddle with, the daemon's calls of the system.
+pub(crate) fn needs_strace() {
+    let has_strace = std::process::Command::new("strace").arg("-V").output().is_ok_and(|run| run.status.success());
+    assert!(has_strace, "the daemon's calls of the system are seen with `strace`; install the package of that name");
 }
 
 /// Bounds a wait.

@@ -57,16 +57,22 @@ impl Disk {
                 let moved = self.taken_out(&call.path(0));
                 let (folder, name) = self.place(&call.path(1)).filter(|_| moved.is_some()).unzip();
                 if let (Some(folder), Some(name), Some(inode)) = (folder, name, moved) {
-                    self.change(folder, |node| drop(node.names.insert(name, inode)));
+                    self.change(folder, |node| {
+                        node.names.insert(name, inode);
+                    });
                 }
             }
             "link" | "linkat" => {
                 let from = self.find(&call.path(0));
                 if let (Some(inode), Some((folder, name))) = (from, self.place(&call.path(1))) {
-                    self.change(folder, |node| drop(node.names.insert(name, inode)));
+                    self.change(folder, |node| {
+                        node.names.insert(name, inode);
+                    });
                 }
             }
-            "unlink" | "unlinkat" | "rmdir" => drop(self.taken_out(&call.path(0))),
+            "unlink" | "unlinkat" | "rmdir" => {
+                self.taken_out(&call.path(0));
+            }
             "write" | "writev" => self.written(call, None),
             "pwrite64" | "pwritev" => self.written(call, call.last_number()),
             "ftruncate" => {
@@ -81,7 +87,9 @@ impl Disk {
                     self.synced(inode, call.began);
                 }
             }
-            "close" => drop(self.open.remove(&call.number(0).unwrap())),
+            "close" => {
+                self.open.remove(&call.number(0).unwrap());
+            }
             "dup" | "dup2" | "dup3" => self.doubled(call),
             "fcntl" if call.has("F_DUPFD") || call.has("F_DUPFD_CLOEXEC") => self.doubled(call),
             _ => {}
@@ -165,14 +173,18 @@ impl Disk {
         let (folder, name) = self.place(path)?;
         let inode = self.nodes.len();
         self.nodes.push(Node { is_folder, ..Node::default() });
-        self.change(folder, |node| drop(node.names.insert(name, inode)));
+        self.change(folder, |node| {
+            node.names.insert(name, inode);
+        });
         Some(inode)
     }
 
     fn taken_out(&mut self, path: &Path) -> Option<Inode> {
         let (folder, name) = self.place(path)?;
         let inode = self.find(path)?;
-        self.change(folder, |node| drop(node.names.remove(&name)));
+        self.change(folder, |node| {
+            node.names.remove(&name);
+        });
         Some(inode)
     }
 
