@@ -49,7 +49,8 @@ pub enum Message {
         tool_call_id: String,
         /// The tool's name.
         tool_name: String,
-        /// Text (images come later).
+        /// Text. Of images that OpenClaw wrote the note is read that there was one.
+        #[serde(deserialize_with = "text_parts")]
         content: Vec<TextPart>,
         /// Facts for a user interface; never sent to a provider.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -145,6 +146,25 @@ pub enum AssistantPart {
         /// Its arguments, an object.
         arguments: Value,
     },
+}
+
+/// Text parts, and notes in place of others.
+fn text_parts<'de, D: serde::Deserializer<'de>>(source: D) -> Result<Vec<TextPart>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(tag = "type", rename_all = "camelCase")]
+    enum Part {
+        Text {
+            text: String,
+        },
+        #[serde(other)]
+        Other,
+    }
+    let parts = Vec::<Part>::deserialize(source)?;
+    let text = |part| match part {
+        Part::Text { text } => text,
+        Part::Other => String::from("[image]"),
+    };
+    Ok(parts.into_iter().map(|part| TextPart { text: text(part) }).collect())
 }
 
 /// A text part.

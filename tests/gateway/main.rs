@@ -7,6 +7,8 @@ mod compaction;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod handwritten;
+#[cfg(test)]
 mod queue;
 mod replays;
 #[cfg(test)]

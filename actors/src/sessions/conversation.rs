@@ -67,11 +67,10 @@ impl Conversation {
         // Entries that are no messages, with the number of messages before them.
         let mut marks: Vec<(String, usize)> = Vec::new();
         for entry in tail.entries {
+            let at = chrono::DateTime::parse_from_rfc3339(&entry.timestamp);
+            let at = at.map(|at| at.timestamp_millis()).unwrap_or_default();
             match entry.body {
-                EntryBody::Message { message } => {
-                    self.messages.push(message);
-                    self.entries.push(Some(entry.id.clone()));
-                }
+                EntryBody::Message { message } => self.shown(&entry.id, message),
                 EntryBody::Reset { .. } => {
                     self.messages.clear();
                     self.entries.clear();
@@ -86,16 +85,26 @@ impl Conversation {
                     let from = first_kept_entry_id.as_ref().and_then(place).unwrap_or(0);
                     let details = details.and_then(|details| serde_json::from_value::<Details>(details).ok());
                     let request = details.and_then(|details| details.latest_unresolved_user_request);
-                    let at = chrono::DateTime::parse_from_rfc3339(&entry.timestamp);
-                    let at = at.map(|at| at.timestamp_millis()).unwrap_or_default();
                     self.replace_before(from, summary_message(&summary, request.as_deref(), at));
                     marks = vec![(entry.id.clone(), 0)];
                 }
-                EntryBody::Custom { .. } | EntryBody::Other => marks.push((entry.id.clone(), self.messages.len())),
+                EntryBody::CustomMessage { content } => {
+                    self.shown(&entry.id, Message::User { content, timestamp: at, idempotency_key: None });
+                }
+                EntryBody::BranchSummary { summary } => self.shown(&entry.id, Message::user(summary, at)),
+                EntryBody::Custom { .. } | EntryBody::Leaf { .. } | EntryBody::Other => {
+                    marks.push((entry.id.clone(), self.messages.len()));
+                }
             }
             self.remember(&entry.id);
             self.leaf = Some(entry.id);
         }
+    }
+
+    /// A message that the model is shown, and its entry.
+    fn shown(&mut self, entry: &str, message: Message) {
+        self.messages.push(message);
+        self.entries.push(Some(entry.to_owned()));
     }
 
     /// Puts a summary in the place of the first `count` messages, and of an earlier summary in any case.

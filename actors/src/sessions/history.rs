@@ -65,6 +65,9 @@ impl History {
                 EntryBody::Reset { .. }
                 | EntryBody::Compaction { .. }
                 | EntryBody::Custom { .. }
+                | EntryBody::CustomMessage { .. }
+                | EntryBody::BranchSummary { .. }
+                | EntryBody::Leaf { .. }
                 | EntryBody::Other => {}
             }
         }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::EpochMs;
-use crate::message::{Message, Usage};
+use crate::message::{Message, Usage, UserContent};
 
 /// Where a message came from and where its answer goes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -281,7 +281,23 @@ pub enum EntryBody {
         /// What kind of fact.
         custom_type: String,
         /// The fact.
+        #[serde(default)]
         data: serde_json::Value,
+    },
+    /// What OpenClaw or one of its plugins tells the model.
+    CustomMessage {
+        /// Text, or parts.
+        content: UserContent,
+    },
+    /// What stands for a branch that was left.
+    BranchSummary {
+        /// Its summary.
+        summary: String,
+    },
+    /// The conversation goes on behind another entry.
+    Leaf {
+        /// Which.
+        target_id: String,
     },
     /// An entry of a kind that only OpenClaw writes; kept in the file, not used here.
     #[serde(other)]

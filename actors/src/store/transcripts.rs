@@ -3,6 +3,7 @@
 //! Line 1 is the header; each later line has an id and the id of its parent. The last line may be torn after a loss
 //! of power: reading cuts it off.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -47,7 +48,8 @@ impl Entry {
 /// What a file holds, or the part of it that was asked for.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Transcript {
-    /// Entries in file order.
+    /// Entries of the conversation as it stands, in file order: those that lead to the last one, or to the one that a
+    /// cursor names. A branch that was left is not among them.
     pub entries: Vec<Entry>,
     /// Number of the first of them, counted from 1 behind the header; 0 when the start was not read.
     pub first_seq: u64,
@@ -130,7 +132,42 @@ fn parse(bytes: &[u8], from_start: bool) -> Transcript {
     let lines = bytes[..whole].split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
     let entries =
         lines.skip(usize::from(from_start)).filter_map(|line| serde_json::from_slice::<Entry>(line).ok()).collect();
-    Transcript { entries, first_seq: u64::from(from_start), whole_bytes: whole as u64 }
+    Transcript { entries: current_branch(entries), first_seq: u64::from(from_start), whole_bytes: whole as u64 }
+}
+
+/// Entries form a tree, in which one without a known parent follows the line before it. Cursors are followed and left out.
+fn current_branch(entries: Vec<Entry>) -> Vec<Entry> {
+    let is_before = |entry: &Entry, before: &Entry| entry.parent_id.as_ref().is_none_or(|parent| *parent == before.id);
+    let is_straight = entries.windows(2).all(|pair| is_before(&pair[1], &pair[0]));
+    if is_straight && !entries.iter().any(|entry| matches!(entry.body, EntryBody::Leaf { .. })) {
+        return entries;
+    }
+    let mut places = HashMap::new();
+    let mut parents = Vec::with_capacity(entries.len());
+    for (at, entry) in entries.iter().enumerate() {
+        let named = entry.parent_id.as_deref().and_then(|parent| places.get(parent).copied());
+        let cursor = match &entry.body {
+            EntryBody::Leaf { target_id } => places.get(target_id.as_str()).copied(),
+            EntryBody::Message { .. }
+            | EntryBody::Reset { .. }
+            | EntryBody::Compaction { .. }
+            | EntryBody::Custom { .. }
+            | EntryBody::CustomMessage { .. }
+            | EntryBody::BranchSummary { .. }
+            | EntryBody::Other => None,
+        };
+        parents.push(cursor.or(named).or(at.checked_sub(1)));
+        places.insert(entry.id.as_str(), at);
+    }
+    let mut is_current = vec![false; entries.len()];
+    let mut at = entries.len().checked_sub(1);
+    while let Some(current) = at {
+        is_current[current] = true;
+        at = parents[current];
+    }
+    let is_shown = |entry: &Entry| !matches!(entry.body, EntryBody::Leaf { .. });
+    let entries = entries.into_iter().zip(is_current);
+    entries.filter_map(|(entry, is_current)| (is_current && is_shown(&entry)).then_some(entry)).collect()
 }
 
 #[cfg(test)]
@@ -179,6 +216,37 @@ mod tests {
         let (_folder, path) =
             file_of(&[], "{\"type\":\"label\",\"targetId\":\"x\",\"id\":\"l\",\"timestamp\":\"t\"}\n");
         assert_eq!(read(&path).unwrap().entries[0].body, EntryBody::Other);
+    }
+
+    fn follows(id: &str, parent: &str) -> Entry {
+        Entry { parent_id: Some(parent.to_owned()), ..entry(id) }
+    }
+
+    fn ids(path: &Path) -> Vec<String> {
+        read(path).unwrap().entries.into_iter().map(|entry| entry.id).collect()
+    }
+
+    #[test]
+    fn a_branch_that_was_left_is_read_over() {
+        let tree = [entry("a"), follows("b", "a"), follows("c", "b"), follows("d", "a"), follows("e", "d")];
+        let (_folder, path) = file_of(&tree, "");
+        assert_eq!(ids(&path), ["a", "d", "e"]);
+    }
+
+    #[test]
+    fn a_cursor_says_where_the_conversation_goes_on() {
+        let cursor = "{\"type\":\"leaf\",\"targetId\":\"a\",\"id\":\"l\",\"timestamp\":\"t\"}\n";
+        let (_folder, path) = file_of(&[entry("a"), follows("b", "a"), follows("c", "b")], cursor);
+        assert_eq!(ids(&path), ["a"]);
+        let next = follows("d", "l").line().unwrap() + "\n";
+        let (_folder, path) = file_of(&[entry("a"), follows("b", "a")], &(cursor.to_owned() + &next));
+        assert_eq!(ids(&path), ["a", "d"]);
+    }
+
+    #[test]
+    fn one_whose_parent_is_not_known_follows_the_line_before_it() {
+        let (_folder, path) = file_of(&[entry("a"), follows("b", "gone"), entry("c")], "");
+        assert_eq!(ids(&path), ["a", "b", "c"]);
     }
 
     #[test]

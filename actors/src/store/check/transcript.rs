@@ -49,6 +49,8 @@ struct Look {
     number: usize,
     ids: HashSet<String>,
     open: BTreeSet<String>,
+    /// Id of the line before.
+    last: String,
     told: Vec<String>,
 }
 
@@ -74,6 +76,12 @@ impl Look {
             (_, "session") => self.tell(format!("line {number} is a second header")),
             (_, _) => {}
         }
+        // Behind another line than the one before it a branch begins; what it left may end anywhere.
+        let leads_elsewhere = entry["parentId"].as_str().is_some_and(|parent| parent != self.last);
+        if leads_elsewhere || kind == "leaf" {
+            self.open.clear();
+        }
+        self.last = entry["id"].as_str().unwrap_or_default().to_owned();
         match entry["id"].as_str() {
             Some(id) if self.ids.insert(id.to_owned()) => {}
             Some(id) => self.tell(format!("line {number}: the id {id} occurred before")),
@@ -139,6 +147,12 @@ mod tests {
         assert_eq!(told(&[HEAD, USER, USER], false), ["line 3: the id u occurred before"]);
         assert!(told(&[HEAD, "{\"type\":\n", "7\n"], false)[0].starts_with("line 2 is no JSON"));
         assert_eq!(told(&[HEAD, "7\n"], false), ["line 2 is no object"]);
+    }
+
+    #[test]
+    fn a_branch_that_was_left_may_end_anywhere() {
+        const BRANCH: &str = "{\"type\":\"message\",\"id\":\"b\",\"parentId\":\"u\",\"message\":{\"role\":\"user\",\"content\":\"y\"}}\n";
+        assert!(told(&[HEAD, USER, CALL, BRANCH], false).is_empty());
     }
 
     #[test]
