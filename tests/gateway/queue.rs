@@ -7,8 +7,9 @@ use actors::tools::{Tool, ToolContext, ToolError, ToolOutput, ToolRegistry};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use openclawd::client::Client;
+use openclawd::protocol::error::ErrorCode;
 use serde_json::{Value, json};
-use supervision::NodeState;
+use supervision::tree::NodeState;
 use tokio::sync::Semaphore;
 
 use crate::support::gateway::{Gateway, PATIENCE, echo, line, lines, said, send, text_of, transcript_file};
@@ -181,7 +182,7 @@ async fn the_newest_is_refused_where_that_is_asked_for() {
     send(&busy.client, "s", "two", "b").await;
     let params = json!({"sessionKey": "s", "message": "c", "idempotencyKey": "three"});
     let refused = busy.client.request("chat.send", params).await.unwrap_err();
-    assert_eq!(refused.shape().unwrap().code, "UNAVAILABLE");
+    assert_eq!(refused.shape().unwrap().code, ErrorCode::Unavailable);
     busy.gate.add_permits(1);
     busy.witness.end_of("two").await;
 }

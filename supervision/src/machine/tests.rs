@@ -175,6 +175,38 @@ fn a_hand_that_acts_empties_the_window() {
 }
 
 #[test]
+fn a_first_start_under_way_counts_as_running_and_a_later_one_as_coming_back() {
+    let answer = |rig: &mut Rig, request| {
+        rig.admin(request);
+        rig.replies.pop().map(|(_, answer)| answer.map(|_| ()))
+    };
+    let mut rig = Rig::new(Strategy::OneForOne, 5, vec![isolated(backoff(3, Exhausted::GiveUp))]);
+    rig.manual = true;
+    rig.feed(Input::StartAll);
+    assert_eq!(answer(&mut rig, Request::Restart("c0".into())), Some(Err(AdminError::Running)));
+    assert_eq!(answer(&mut rig, Request::Delete("c0".into())), Some(Err(AdminError::Running)));
+    rig.feed(Input::Started { key: 0, inc: 1, outcome: Ok(Birth::Up) });
+    rig.exits(0, error());
+    rig.advance(Duration::from_secs(5));
+    assert_eq!(answer(&mut rig, Request::Restart("c0".into())), Some(Err(AdminError::Restarting)));
+    rig.admin(Request::StartNow("c0".into()));
+    assert_eq!(answer(&mut rig, Request::Restart("c0".into())), Some(Err(AdminError::Running)), "somebody waits for it");
+}
+
+#[test]
+fn start_now_waits_for_a_start_that_is_under_way() {
+    let mut rig = Rig::booted(Strategy::OneForOne, 5, vec![isolated(backoff(3, Exhausted::GiveUp))]);
+    rig.exits(0, error());
+    rig.manual = true;
+    rig.advance(Duration::from_secs(5));
+    assert_eq!(rig.phase(0), Some(Phase::Starting));
+    rig.admin(Request::StartNow("c0".into()));
+    assert!(rig.replies.is_empty(), "{:?}", rig.replies);
+    rig.feed(Input::Started { key: 0, inc: 2, outcome: Ok(Birth::Up) });
+    assert!(matches!(rig.replies[..], [(_, Ok(_))]), "{:?}", rig.replies);
+}
+
+#[test]
 fn a_stable_run_resets_the_attempts() {
     let stable = ResetRule::Stable(Duration::from_secs(60));
     let policy = BackoffPolicy { reset_after: stable, ..backoff(9, Exhausted::GiveUp) };
