@@ -13,6 +13,7 @@ pub mod models;
 mod reader;
 mod reset;
 pub mod session;
+pub mod tools;
 
 use super::document::{Files, Node};
 use super::issue::ConfigIssue;
@@ -33,6 +34,7 @@ pub use messages::{MAX_CAP, MAX_DEBOUNCE, MessagesConfig, QueueConfig, QueueDrop
 pub use models::{ModelConfig, ModelCost, ModelsConfig, ProviderConfig};
 pub use reset::{ResetConfig, ResetPolicy};
 pub use session::{DmScope, GroupScope, SessionConfig, SessionScope};
+pub use tools::{AgentToAgent, SessionVisibility, ToolsConfig};
 
 /// All settings. `Config::default()` is what a missing file means.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -51,6 +53,8 @@ pub struct Config {
     pub messages: MessagesConfig,
     /// Who may command by chat.
     pub commands: CommandsConfig,
+    /// What tools may do and see.
+    pub tools: ToolsConfig,
     /// What is logged, and where.
     pub logging: LoggingConfig,
 }
@@ -75,6 +79,7 @@ impl Config {
             session: session::read(&root.section("session")),
             messages: messages::read(&root.section("messages")),
             commands: commands::read(&root.section("commands")),
+            tools: tools::read(&root.section("tools")),
             logging: logging::read(&root.section("logging")),
         };
         context.finish(issues, warnings);
@@ -96,6 +101,7 @@ pub(super) fn used_keys() -> impl Iterator<Item = &'static str> {
         reset::USED,
         messages::USED,
         commands::USED,
+        tools::USED,
         logging::USED,
     ]
     .into_iter()

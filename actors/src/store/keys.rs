@@ -8,6 +8,8 @@ pub const ACCEPT: &str = "accept/";
 pub const DEDUPE: &str = "dedupe/";
 /// `run/<run id>`: journal of a run and, once ended, its answer.
 pub const RUN: &str = "run/";
+/// `intent/<session key>\0<run id>\0<call>`: a tool call that was about to start and has no result yet.
+pub const INTENT: &str = "intent/";
 /// `outbox/<channel>/<account>/<seq>`: outgoing deliveries.
 pub const OUTBOX: &str = "outbox/";
 /// `row/<agent>/<session key>`: session rows.

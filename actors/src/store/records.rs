@@ -183,6 +183,38 @@ pub enum RunStatus {
     Aborted,
 }
 
+/// A tool call that was about to start and has no result yet. Key: `intent/<session>\0<run>\0<call>`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IntentRecord {
+    /// The session it belongs to.
+    pub session: String,
+    /// The run that makes it.
+    pub run_id: String,
+    /// The provider's id of the call.
+    pub call_id: String,
+    /// Its name among the calls of its step; ends the key.
+    pub key: String,
+    /// The tool.
+    pub tool: String,
+    /// What the call does to the world.
+    pub effect: EffectClass,
+    /// SHA-256 of its arguments, in hex.
+    pub arguments: String,
+    /// When it was written.
+    pub at: EpochMs,
+    /// Epoch of the daemon that wrote it.
+    pub epoch: u64,
+}
+
+/// What a tool call does to the world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EffectClass {
+    /// Something that is recognised when it is asked for again with the same key.
+    Keyed,
+    /// Something that must not happen twice.
+    Once,
+}
+
 /// A delivery that is to reach a channel. Key: `outbox/<channel>/<account>/<seq>`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OutboxRecord {
