@@ -2,7 +2,17 @@
 
 pub mod clock;
 pub mod contract;
+pub mod exec;
+pub mod files;
+pub mod process;
 pub mod registry;
+pub mod schema;
+pub mod sessions;
+pub mod sessions_port;
+pub mod workspace;
 
-pub use contract::{Tool, ToolContext, ToolError, ToolOutput};
+#[cfg(test)]
+mod support;
+
+pub use contract::{Effect, Tool, ToolCapabilities, ToolContext, ToolError, ToolOutput};
 pub use registry::ToolRegistry;
