@@ -3,6 +3,7 @@
 //! A run owns nothing that lasts. What it produces goes to its session through [`contract::RunSink`], which answers
 //! once it is durable; the session alone decides whether a run that died is started again.
 
+pub mod calls;
 pub mod compaction;
 pub mod context;
 pub mod contract;
@@ -13,9 +14,13 @@ pub mod prompt;
 mod receive;
 pub mod reply;
 pub mod run;
+mod run_calls;
 mod tally;
 pub mod tool_call;
+mod tool_step;
+pub mod truncate;
 pub mod turn;
 
-pub use contract::{RunFailure, RunJob, RunOutcome, RunResult, RunServices, RunSink, SentBlock};
+pub use calls::ToolRequest;
+pub use contract::{Intent, RunFailure, RunJob, RunOutcome, RunResult, RunServices, RunSink, SentBlock, Unsettled};
 pub use event::{EventSink, GatewayEvent, RunEvent, RunEventKind, RunPhase};

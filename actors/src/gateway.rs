@@ -8,6 +8,7 @@ pub mod outbox;
 pub mod profiles;
 pub mod reconcile;
 pub mod root;
+mod tool_sessions;
 
 pub use domain::Domain;
 pub use root::{Plan, build};

@@ -13,6 +13,7 @@ mod compact;
 pub mod conversation;
 pub mod directory;
 pub mod dm_scope;
+mod effects;
 mod expiry;
 mod finish;
 pub mod handle;

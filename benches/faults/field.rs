@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use actors::testing::telegram::FakeTelegram;
-use actors::tools::{Tool, ToolContext, ToolError, ToolOutput, ToolRegistry};
+use actors::tools::{Effect, Tool, ToolCapabilities, ToolContext, ToolError, ToolOutput, ToolRegistry};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, join_all};
 use openclawd::client::{Client, ClientOptions, DriverTask, connect};
@@ -109,6 +109,14 @@ impl Tool for Waiting {
 
     fn parameters(&self) -> Value {
         json!({"type": "object", "properties": {}})
+    }
+
+    fn capabilities(&self) -> ToolCapabilities {
+        ToolCapabilities::OPEN
+    }
+
+    fn effect(&self, _: &Value) -> Effect {
+        Effect::Pure
     }
 
     fn call(&self, _: Value, _: ToolContext) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actors::testing::telegram::FakeTelegram;
 use actors::tools::clock::ClockTool;
-use actors::tools::{Tool, ToolContext, ToolError, ToolOutput, ToolRegistry};
+use actors::tools::{Effect, Tool, ToolCapabilities, ToolContext, ToolError, ToolOutput, ToolRegistry};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use openclawd::daemon::boot;
@@ -33,6 +33,14 @@ impl Tool for HeldClock {
 
     fn parameters(&self) -> Value {
         ClockTool.parameters()
+    }
+
+    fn capabilities(&self) -> ToolCapabilities {
+        ToolCapabilities::OPEN
+    }
+
+    fn effect(&self, _: &Value) -> Effect {
+        Effect::Pure
     }
 
     fn call(&self, arguments: Value, context: ToolContext) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {

@@ -5,11 +5,14 @@ mod boot;
 #[cfg(test)]
 mod compaction;
 #[cfg(test)]
+mod effects;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod handwritten;
 #[cfg(test)]
 mod queue;
+#[cfg(test)]
 mod replays;
 #[cfg(test)]
 mod replies;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use actors::testing::fake_models::{FakeModelServer, FakeTurn};
-use actors::tools::{Tool, ToolContext, ToolError, ToolOutput, ToolRegistry};
+use actors::tools::{Effect, Tool, ToolCapabilities, ToolContext, ToolError, ToolOutput, ToolRegistry};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use openclawd::client::Client;
@@ -29,6 +29,14 @@ impl Tool for Held {
 
     fn parameters(&self) -> Value {
         json!({"type": "object", "properties": {}})
+    }
+
+    fn capabilities(&self) -> ToolCapabilities {
+        ToolCapabilities::OPEN
+    }
+
+    fn effect(&self, _: &Value) -> Effect {
+        Effect::Pure
     }
 
     fn call(&self, _: Value, _: ToolContext) -> BoxFuture<'static, Result<ToolOutput, ToolError>> {

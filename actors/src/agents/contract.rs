@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
 
+use super::calls::ToolRequest;
 use super::compaction::Compacted;
 use super::event::{EventSink, GatewayEvent, RunEvent, RunEventKind};
 use super::prompt::PromptReport;
@@ -18,6 +19,8 @@ use crate::ids::{AgentId, RunId, SessionKey};
 use crate::message::{Message, Usage};
 use crate::providers::ProvidersHandle;
 use crate::tools::ToolRegistry;
+use crate::tools::contract::{Effect, Fate};
+use crate::tools::sessions_port::SessionsPort;
 
 /// What runs share.
 #[derive(Clone)]
@@ -34,6 +37,8 @@ pub struct RunServices {
     pub events: Arc<dyn EventSink>,
     /// Wall clock.
     pub clock: Clock,
+    /// Sessions, as tools see them.
+    pub tool_sessions: Arc<dyn SessionsPort>,
     /// Slots of the `main` lane: how many runs may call a model at once.
     pub lane: Arc<Semaphore>,
     /// The state directory; workspaces without a place of their own lie in it.
@@ -77,6 +82,39 @@ pub struct RunJob {
     pub compact: Option<String>,
     /// Facts of this turn, told to the model alone.
     pub notes: Vec<String>,
+    /// Calls of the last message that an earlier attempt left without a result.
+    pub unsettled: Vec<Unsettled>,
+}
+
+/// A call an earlier attempt left without a result.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Unsettled {
+    /// To be carried out again, under the same key.
+    Repeat(ToolRequest),
+    /// Not to be carried out; the model is told why.
+    Told {
+        /// The call.
+        request: ToolRequest,
+        /// What became of it.
+        fate: Fate,
+        /// In words.
+        text: String,
+    },
+}
+
+/// What is written down before a call that does something to the world.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Intent {
+    /// The provider's id of the call.
+    pub call_id: String,
+    /// Its name among the calls of its step.
+    pub key: String,
+    /// The tool.
+    pub tool: String,
+    /// What it does.
+    pub effect: Effect,
+    /// SHA-256 of its arguments, in hex.
+    pub arguments: String,
 }
 
 impl RunJob {
@@ -181,6 +219,9 @@ pub trait RunSink: Send + Sync + 'static {
     /// Notes are about to be taken before the history is shortened. Resolves to true at most once per history, so that
     /// notes that may have been taken are not taken again.
     fn flushing(&self) -> BoxFuture<'static, bool>;
+    /// Writes down that a call is about to start; resolves to true when that is durable. The result that is appended
+    /// for the call takes it back.
+    fn intend(&self, intent: Intent) -> BoxFuture<'static, bool>;
     /// The run is over. Called once; nothing follows.
     fn finished(&self, result: RunResult);
 }

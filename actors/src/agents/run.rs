@@ -4,23 +4,21 @@
 //! Survives a restart: nothing; the session resumes it from its journal. Lost: text that was streamed and not stored.
 //! Fails when: its turn panics. Failures of models and tools are results.
 
-use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use supervision::{Actor, ActorResult, BoxError, ChildExit, ChildSpec, Ctx, Mailbox, Restart, Slot};
-use tokio::sync::oneshot;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::calls::{Calls, Planned};
 use super::contract::{RunFailure, RunJob, RunOutcome, RunResult, RunServices, RunSink};
 use super::event::RunEventKind;
 use super::port::TurnPort;
-use super::tool_call::{self, ToolCallArgs, ToolResult};
-use super::turn::{self, ToolRequest};
-use crate::clock::EpochMs;
-use crate::tools::ToolError;
+use super::tool_call::ToolResult;
+use super::turn;
 
 /// How long a run may take unless the configuration says otherwise (OpenClaw: 48 h).
 const LONGEST: Duration = Duration::from_secs(48 * 60 * 60);
@@ -47,24 +45,44 @@ impl std::fmt::Debug for RunArgs {
 pub enum RunMessage {
     /// Something for watchers; comes from the turn.
     Event(RunEventKind),
-    /// The model asked for tools; all results go back together, in order.
+    /// The model asked for tools. One result for each call goes back, in order.
     CallTools {
         /// The calls.
-        calls: Vec<ToolRequest>,
-        /// Their results.
-        reply: oneshot::Sender<Vec<ToolResult>>,
+        calls: Vec<Planned>,
+        /// Characters a result may have.
+        result_chars: usize,
+        /// Their results, with the places of their calls; has room for all.
+        results: mpsc::Sender<(usize, ToolResult)>,
+    },
+    /// The result of a call is in the transcript.
+    ToolSettled {
+        /// The place of the call.
+        index: usize,
+    },
+    /// The intent of a call is durable, or could not be made so.
+    ToolIntended {
+        /// In which step.
+        step: u64,
+        /// The place of the call.
+        index: usize,
+        /// Whether it is durable.
+        is_durable: bool,
     },
     /// A tool is done.
     ToolDone {
-        /// Which call.
-        call_id: String,
+        /// In which step.
+        step: u64,
+        /// The place of the call.
+        index: usize,
         /// Its result.
         result: ToolResult,
     },
-    /// A message waits to be taken in at the next safe point.
+    /// A message waits to be taken in at the next safe point: what was not started of this step is left out.
     Steered,
     /// Blocking work of the turn, to be done off the executor.
     Offload(Offload),
+    /// Calls that were at work when the run was aborted had their time to end.
+    AbortGrace,
     /// Stop as soon as you can, keep what is there.
     Abort,
     /// The run has taken as long as it may.
@@ -83,18 +101,13 @@ impl std::fmt::Debug for Offload {
 }
 
 pub(super) struct RunState {
-    args: RunArgs,
-    cancel: CancellationToken,
-    calls: Option<PendingCalls>,
+    pub(super) args: RunArgs,
+    pub(super) cancel: CancellationToken,
+    pub(super) calls: Option<Calls>,
+    pub(super) steps: u64,
+    pub(super) result_chars: usize,
     limit: Option<Duration>,
     is_late: bool,
-}
-
-struct PendingCalls {
-    order: Vec<ToolRequest>,
-    started_at: EpochMs,
-    results: HashMap<String, ToolResult>,
-    reply: oneshot::Sender<Vec<ToolResult>>,
 }
 
 struct RunActor;
@@ -120,8 +133,9 @@ impl Actor for RunActor {
     type Args = RunArgs;
     type State = RunState;
 
-    async fn pre_start(&self, args: RunArgs, ctx: &Ctx<RunMessage>) -> Result<RunState, BoxError> {
+    async fn pre_start(&self, mut args: RunArgs, ctx: &Ctx<RunMessage>) -> Result<RunState, BoxError> {
         let cancel = ctx.cancel().child_token();
+        args.services.tools = Arc::new(args.services.tools.for_run(args.job.owner));
         let port = TurnPort::new(ctx.reporter(), Arc::clone(&args.sink), cancel.clone());
         let (job, services, reporter) = (args.job.clone(), args.services.clone(), ctx.reporter());
         ctx.set_detail("session", args.job.session.as_str());
@@ -138,16 +152,20 @@ impl Actor for RunActor {
             let left = limit.saturating_sub(Duration::from_millis(u64::try_from(spent).unwrap_or(0)));
             ctx.send_after(left, RunMessage::TimeUp).detach();
         }
-        Ok(RunState { args, cancel, calls: None, limit, is_late: false })
+        Ok(RunState { args, cancel, calls: None, steps: 0, result_chars: 0, limit, is_late: false })
     }
 
     async fn handle(&self, state: &mut RunState, message: RunMessage, ctx: &Ctx<RunMessage>) -> ActorResult {
         match message {
             RunMessage::Event(kind) => state.publish(kind, ctx),
-            RunMessage::CallTools { calls, reply } => state.call_tools(calls, reply, ctx),
-            RunMessage::ToolDone { call_id, result } => state.tool_done(call_id, result, ctx),
+            RunMessage::CallTools { calls, result_chars, results } => {
+                state.call_tools(calls, result_chars, results, ctx);
+            }
+            RunMessage::ToolSettled { index } => state.tool_settled(index, ctx),
+            RunMessage::ToolIntended { step, index, is_durable } => state.tool_intended(step, index, is_durable, ctx),
+            RunMessage::ToolDone { step, index, result } => state.tool_done(step, index, result, ctx),
             // The turn asks for messages at its safe points by itself.
-            RunMessage::Steered => {}
+            RunMessage::Steered => state.skip_rest("skipped to process an incoming message", ctx),
             RunMessage::Offload(Offload(work)) => {
                 let done = ctx.blocking(work);
                 ctx.spawn_scoped(async move {
@@ -156,10 +174,11 @@ impl Actor for RunActor {
                     }
                 });
             }
-            RunMessage::Abort => state.cancel.cancel(),
+            RunMessage::AbortGrace => state.give_up_calls(ctx),
+            RunMessage::Abort => state.abort_calls(ctx),
             RunMessage::TimeUp => {
                 state.is_late = true;
-                state.cancel.cancel();
+                state.abort_calls(ctx);
             }
             RunMessage::TurnEnded(ended) => {
                 let result = ended.map_err(|panic| format!("the turn panicked: {panic}"))?;
@@ -172,10 +191,9 @@ impl Actor for RunActor {
 
     async fn child_exited(&self, state: &mut RunState, exit: ChildExit, ctx: &Ctx<RunMessage>) -> ActorResult {
         if !exit.reason.is_clean()
-            && let Some(call_id) = exit.id.as_str().strip_prefix("tool:")
+            && let Some(key) = exit.id.as_str().strip_prefix("tool:")
         {
-            let error = ToolError::Failed(format!("the tool crashed: {}", exit.reason));
-            state.tool_done(call_id.to_owned(), Err(error), ctx);
+            state.tool_died(key, &exit.reason.to_string(), ctx);
         }
         Ok(())
     }
@@ -199,7 +217,7 @@ impl RunState {
         }
     }
 
-    fn publish(&self, kind: RunEventKind, ctx: &Ctx<RunMessage>) {
+    pub(super) fn publish(&self, kind: RunEventKind, ctx: &Ctx<RunMessage>) {
         match &kind {
             RunEventKind::Status(phase) => ctx.set_busy(Some(phase.as_str().to_owned())),
             RunEventKind::Model { provider, model } => {
@@ -223,74 +241,6 @@ impl RunState {
             | RunEventKind::Aborted { .. } => {}
         }
         self.args.job.publish(&self.args.services, kind);
-    }
-
-    fn call_tools(&mut self, calls: Vec<ToolRequest>, reply: oneshot::Sender<Vec<ToolResult>>, ctx: &Ctx<RunMessage>) {
-        let started_at = self.args.services.clock.now_ms();
-        self.calls = Some(PendingCalls { order: calls.clone(), started_at, results: HashMap::new(), reply });
-        for call in calls {
-            self.publish(
-                RunEventKind::ToolStarted {
-                    call_id: call.id.clone(),
-                    name: call.name.clone(),
-                    arguments: call.arguments.clone(),
-                },
-                ctx,
-            );
-            match self.args.services.tools.get(&call.name) {
-                Some(tool) => {
-                    let (tool, clock, reporter) = (Arc::clone(tool), self.args.services.clock.clone(), ctx.reporter());
-                    let (call_id, arguments) = (call.id.clone(), call.arguments);
-                    let label = tool.name().to_owned();
-                    let make = move || {
-                        let (reporter, call_id) = (reporter.clone(), call_id.clone());
-                        ToolCallArgs {
-                            tool: Arc::clone(&tool),
-                            arguments: arguments.clone(),
-                            clock: clock.clone(),
-                            done: Arc::new(move |result| {
-                                reporter.send(RunMessage::ToolDone { call_id: call_id.clone(), result });
-                            }),
-                        }
-                    };
-                    let spec = tool_call::child_spec(format!("tool:{}", call.id), &Slot::new(), make);
-                    ctx.start_child(spec.label(label));
-                }
-                None => {
-                    let error = ToolError::Failed(format!("there is no tool named {}", call.name));
-                    self.tool_done(call.id, Err(error), ctx);
-                }
-            }
-        }
-    }
-
-    fn tool_done(&mut self, call_id: String, result: ToolResult, ctx: &Ctx<RunMessage>) {
-        let Some(pending) = &mut self.calls else { return };
-        let Some(call) = pending.order.iter().find(|call| call.id == call_id) else { return };
-        if pending.results.contains_key(&call_id) {
-            return;
-        }
-        let (name, started_at) = (call.name.clone(), pending.started_at);
-        let (text, is_error) = match &result {
-            Ok(output) => (output.text.clone(), false),
-            Err(error) => (error.to_string(), true),
-        };
-        pending.results.insert(call_id.clone(), result);
-        self.publish(RunEventKind::ToolEnded { call_id, name, text, is_error, started_at }, ctx);
-        self.answer_if_complete();
-    }
-
-    fn answer_if_complete(&mut self) {
-        let Some(mut pending) = self.calls.take() else { return };
-        if pending.results.len() < pending.order.len() {
-            self.calls = Some(pending);
-            return;
-        }
-        let missing = || Err(ToolError::Failed(String::from("no result")));
-        let results =
-            pending.order.iter().map(|call| pending.results.remove(&call.id).unwrap_or_else(missing)).collect();
-        // The turn may have been cancelled and gone; nobody is left to tell.
-        drop(pending.reply.send(results));
     }
 }
 

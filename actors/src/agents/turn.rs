@@ -5,9 +5,6 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
-use tokio::sync::oneshot;
-
 use super::compaction::{self, drive::Shortened};
 use super::context::{self, system::RunContext};
 use super::contract::{RunFailure, RunJob, RunOutcome, RunResult, RunServices};
@@ -16,25 +13,13 @@ use super::model_call::{self, Ask, Called};
 use super::port::TurnPort;
 use super::receive::Shown;
 use super::reply::{ASK_AGAIN, NOTHING_TO_SAY, Reply};
-use super::run::RunMessage;
 use super::tally::Tally;
-use super::tool_call::ToolResult;
-use crate::message::{AssistantPart, Message, StopReason, TextPart};
+use super::tool_step::{self, Stepped, tool_requests};
+use crate::message::{AssistantPart, Message, StopReason};
 use crate::providers::Failover;
 
 /// Most model calls in one turn.
 const MAX_ROUNDS: u32 = 160;
-
-/// One call the model asked for.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ToolRequest {
-    /// The provider's id of it.
-    pub id: String,
-    /// The tool.
-    pub name: String,
-    /// Its arguments.
-    pub arguments: Value,
-}
 
 /// What a turn works with.
 pub(super) struct Turn {
@@ -88,6 +73,10 @@ async fn rounds(
 ) -> RunOutcome {
     if let Some(wishes) = job.compact.clone() {
         return compaction::drive::on_command(job, services, port, tally, turn, &wishes).await;
+    }
+    let taken_up = tool_step::take_up(job, services, port).await;
+    if let Round::End(end) = after_step(taken_up, port, tally) {
+        return *end;
     }
     compaction::drive::before_call(job, services, port, tally, turn).await;
     port.event(RunEventKind::Status(RunPhase::StartingModel));
@@ -151,10 +140,22 @@ async fn round(job: &mut RunJob, services: &RunServices, port: &TurnPort, tally:
     if calls.is_empty() {
         return answered(job, tally, turn, message);
     }
-    match tools(job, services, port, tally, message, calls).await {
-        Some(()) => {
-            if services.config.current().config.agents.defaults.compaction.mid_turn {
-                compaction::drive::before_call(job, services, port, tally, turn).await;
+    let stepped = tool_step::step(job, services, port, message, calls).await;
+    let next = after_step(stepped, port, tally);
+    if matches!(next, Round::Again) && services.config.current().config.agents.defaults.compaction.mid_turn {
+        compaction::drive::before_call(job, services, port, tally, turn).await;
+    }
+    next
+}
+
+/// Whether the turn goes on after a step with tools.
+fn after_step(stepped: Option<Stepped>, port: &TurnPort, tally: &mut Tally) -> Round {
+    match stepped {
+        Some(stepped) => {
+            for name in stepped.succeeded {
+                if !tally.tools.contains(&name) {
+                    tally.tools.push(name);
+                }
             }
             Round::Again
         }
@@ -216,68 +217,4 @@ async fn too_long(
         failure.text.trim_end_matches('.')
     );
     Round::end(RunOutcome::Failed(RunFailure { text, ..failure }))
-}
-
-/// Stores the model's message, carries out its calls, stores their results. `None` when the turn can't go on.
-async fn tools(
-    job: &mut RunJob,
-    services: &RunServices,
-    port: &TurnPort,
-    tally: &mut Tally,
-    message: Message,
-    calls: Vec<ToolRequest>,
-) -> Option<()> {
-    if !port.sink.append(message.clone()).await {
-        return None;
-    }
-    job.history.push(message);
-    let (reply, results) = oneshot::channel();
-    port.reporter.send(RunMessage::CallTools { calls: calls.clone(), reply });
-    let results: Vec<ToolResult> = tokio::select! {
-        results = results => results.ok()?,
-        () = port.cancel.cancelled() => calls.iter().map(|_| Err(crate::tools::ToolError::Failed(String::from("aborted")))).collect(),
-    };
-    for (call, result) in calls.into_iter().zip(results) {
-        if result.is_ok() && !tally.tools.contains(&call.name) {
-            tally.tools.push(call.name.clone());
-        }
-        let message = tool_message(call, result, services);
-        if !port.sink.append(message.clone()).await {
-            return None;
-        }
-        job.history.push(message);
-    }
-    if port.cancel.is_cancelled() {
-        return None;
-    }
-    job.history.extend(port.sink.steered().await);
-    Some(())
-}
-
-fn tool_message(call: ToolRequest, result: ToolResult, services: &RunServices) -> Message {
-    let is_error = result.is_err();
-    let (text, details) = match result {
-        Ok(output) => (output.text, output.details),
-        Err(error) => (error.to_string(), None),
-    };
-    Message::ToolResult {
-        tool_call_id: call.id,
-        tool_name: call.name,
-        content: vec![TextPart { text }],
-        details,
-        is_error,
-        timestamp: services.clock.now_ms(),
-    }
-}
-
-fn tool_requests(content: &[AssistantPart]) -> Vec<ToolRequest> {
-    content
-        .iter()
-        .filter_map(|part| match part {
-            AssistantPart::ToolCall { id, name, arguments } => {
-                Some(ToolRequest { id: id.clone(), name: name.clone(), arguments: arguments.clone() })
-            }
-            AssistantPart::Text { .. } | AssistantPart::Thinking { .. } => None,
-        })
-        .collect()
 }

@@ -22,6 +22,7 @@ use super::lifecycle;
 use super::outbox::StoreOutbox;
 use super::profiles::StoredProfiles;
 use super::reconcile;
+use super::tool_sessions::ToolSessions;
 use crate::agents::{EventSink, RunServices};
 use crate::auth_profiles::{AuthProfilesArgs, AuthProfilesHandle};
 use crate::channels::account::ChannelPorts;
@@ -36,6 +37,7 @@ use crate::providers::{Catalog, ProvidersHandle};
 use crate::sessions::{SessionServices, Sessions};
 use crate::store::{self, StoreArgs};
 use crate::tools::ToolRegistry;
+use crate::tools::sessions_port::SessionsPort;
 
 /// Restarts of the root's children before the daemon gives up.
 const ROOT: Intensity = Intensity { max_restarts: 3, period: Duration::from_secs(60) };
@@ -104,6 +106,7 @@ pub fn build(plan: Plan) -> (SupervisorSpec, Domain) {
     );
     let deliveries = Deliveries(delivery.clone());
     let sequence = Arc::new(AtomicU64::new(u64::try_from(clock.now_ms()).unwrap_or(0) << 20));
+    let tool_sessions = Arc::new(ToolSessions::new(config.clone(), providers.clone()));
     let (sessions_spec, sessions) = Sessions::supervised(
         SessionServices {
             run: RunServices {
@@ -113,6 +116,7 @@ pub fn build(plan: Plan) -> (SupervisorSpec, Domain) {
                 tools: Arc::new(tools),
                 events,
                 clock: clock.clone(),
+                tool_sessions: Arc::clone(&tool_sessions) as Arc<dyn SessionsPort>,
                 lane: Arc::new(Semaphore::new(run_slots(&running))),
                 state_dir: state_dir.clone(),
             },
@@ -125,6 +129,7 @@ pub fn build(plan: Plan) -> (SupervisorSpec, Domain) {
         },
         PARTITIONS,
     );
+    tool_sessions.bind(sessions.clone());
 
     let accounts = SupervisorSlot::new();
     let intake = Arc::new(Intake {

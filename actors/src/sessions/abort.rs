@@ -204,6 +204,7 @@ impl SessionState {
             streamed: None,
             compact: None,
             notes: Vec::new(),
+            unsettled: Vec::new(),
         }
     }
 

@@ -6,11 +6,11 @@ use std::sync::atomic::AtomicU64;
 use supervision::{ActorResult, Ctx};
 use tokio::sync::oneshot;
 
-use super::session::{Attempt, SessionMessage, SessionState, Stored};
+use super::session::{Attempt, Kept, SessionMessage, SessionState, Stored};
 use super::{accounts, journal};
-use crate::agents::SentBlock;
 use crate::agents::compaction::Compacted;
 use crate::agents::compaction::summary::{INSTRUCTION_CHARS, cut_to};
+use crate::agents::{Intent, SentBlock};
 use crate::ids::RunId;
 use crate::store::Commit;
 use crate::store::records::{AcceptRecord, Route, RunRecord};
@@ -18,6 +18,8 @@ use crate::store::records::{AcceptRecord, Route, RunRecord};
 /// What a run asks for.
 #[derive(Debug)]
 pub(crate) enum RunAsk {
+    /// Note that a call is about to do something to the world.
+    Intend(Intent),
     /// Send a part of the answer.
     Block(Box<SentBlock>),
     /// Put a shortened history into the transcript.
@@ -40,6 +42,7 @@ impl SessionState {
             return Ok(());
         }
         match ask {
+            RunAsk::Intend(intent) => self.intend(&from.run, intent, done),
             RunAsk::Block(block) => self.block(*block, done),
             RunAsk::Compacted(compacted) => self.compacted(&compacted, done),
             RunAsk::Flushing => self.flushing(done),
@@ -82,7 +85,7 @@ impl SessionState {
         accounts::of_compaction(&mut self.row, compacted.tokens_after);
         self.row.updated_at = self.services.run.clock.now_ms();
         let commit = journal::with_row(Commit::new().append(append), &self.key, &self.row)?;
-        self.write(Stored::Append(done), commit)
+        self.write(Stored::Append(Kept::Message, done), commit)
     }
 
     fn flushing(&mut self, done: oneshot::Sender<bool>) -> ActorResult {
@@ -91,7 +94,7 @@ impl SessionState {
             return Ok(());
         }
         let commit = journal::with_row(Commit::new(), &self.key, &self.row)?;
-        self.write(Stored::Append(done), commit)
+        self.write(Stored::Append(Kept::Message, done), commit)
     }
 
     /// Starts a run that shortens the history and tells how that went. `inputs` asked for it and are no messages of the
@@ -110,7 +113,7 @@ impl SessionState {
         let commit = journal::consume(&self.key, inputs, &run, &record, Vec::new())?;
         self.write(Stored::Consume, journal::with_row(commit, &self.key, &self.row)?)?;
         self.changed("send");
-        self.launch(run, record, Arc::new(AtomicU64::new(0)), ctx);
+        self.launch(run, record, Arc::new(AtomicU64::new(0)), Vec::new(), ctx);
         Ok(())
     }
 }

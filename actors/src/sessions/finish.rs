@@ -1,14 +1,16 @@
 //! The end of a run: its answer, its delivery and its account become durable in one commit, then everybody is told.
 
+use std::sync::Arc;
+
 use supervision::{ActorResult, Ctx};
 
 use super::runs::last_event;
 use super::session::{SessionMessage, SessionState, Stored};
-use super::synthetic::{error_message, interrupted_calls, is_end};
+use super::synthetic::{error_message, is_end};
 use super::{accounts, compact, journal};
 use crate::agents::event::Ending;
 use crate::agents::reply::silence::partial;
-use crate::agents::{RunOutcome, RunResult};
+use crate::agents::{RunOutcome, RunResult, Unsettled};
 use crate::failpoint::failpoint;
 use crate::store::records::{RunEnd, RunStatus};
 
@@ -36,16 +38,15 @@ impl SessionState {
         };
         active.ending = Some(active.aborting.unwrap_or("stop"));
         self.queue.is_ending();
-        let (run, record) = (active.job.run.clone(), active.record.clone());
+        let (run, record, seq) = (active.job.run.clone(), active.record.clone(), Arc::clone(&active.job.seq));
         let (started_at, session_id) = (record.started_at, active.job.session_id.to_string());
+        // Whatever the end is, no call is left without a result.
+        let unsettled = self.unsettled(&run).into_iter().map(Unsettled::given_up).collect();
+        let settled = self.tell_unsettled(&run, unsettled, &seq, crate::store::Commit::new(), now)?;
         let end = RunEnd { status, text, error, provider, model, usage, ended_at: now, started_at, session_id, tools };
         let last = self.conversation.messages().last();
         let already = message.as_ref().is_some_and(|end| last.is_some_and(|last| is_end(last, end)));
-        // Whatever the end is, no call is left without a result.
-        let mut appends = Vec::new();
-        for result in interrupted_calls(self.conversation.messages(), now) {
-            appends.extend(self.conversation.push(uuid::Uuid::new_v4().to_string(), result, now)?);
-        }
+        let mut appends = settled.appends;
         if let Some(message) = message.filter(|_| !already) {
             appends.extend(self.conversation.push(uuid::Uuid::new_v4().to_string(), message, now)?);
         }
@@ -65,6 +66,7 @@ impl SessionState {
         self.count(&end);
         accounts::of_run(&mut self.row, &end.usage, context_tokens, report.as_deref());
         let mut commit = journal::finish(&self.key, &run, &record, &end, appends, delivery.as_ref())?;
+        commit.ops.extend(settled.ops);
         commit.ops.extend(also.ops);
         for expired in self.expired(now) {
             commit = expired.into_iter().fold(commit, crate::store::Commit::delete);

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicU64;
 use supervision::{ActorResult, BoxError, Ctx};
 
 use super::conversation::Conversation;
+use super::effects::Effects;
 use super::journal;
 use super::queue::Queue;
 use super::runs::{ActiveRun, MAX_ATTEMPTS, Untold, last_event};
@@ -97,6 +98,7 @@ pub(super) async fn activate(args: SessionArgs, ctx: &Ctx<SessionMessage>) -> Re
         ended: VecDeque::new(),
         forget: VecDeque::new(),
         waiters: HashMap::new(),
+        effects: Effects::default(),
         reset_after: None,
         services,
         key,
@@ -121,6 +123,9 @@ pub(super) async fn activate(args: SessionArgs, ctx: &Ctx<SessionMessage>) -> Re
             ctx.checkpoint().clear();
         }
         state.remember_end(run, end);
+    }
+    if !open.is_empty() {
+        state.effects = Effects::read(&state.services.store, &state.key).await?;
     }
     for (run, record) in open {
         let seq = untold.as_ref().filter(|untold| untold.run == run).map(|untold| Arc::clone(&untold.seq));
@@ -205,6 +210,7 @@ impl SessionState {
             streamed: None,
             compact: None,
             notes: Vec::new(),
+            unsettled: Vec::new(),
         };
         self.active = Some(ActiveRun::new(record, job, supervision::Slot::new().address()));
     }

@@ -14,12 +14,12 @@ use super::compact::RunAsk;
 use super::history::InFlight;
 use super::journal;
 use super::queue::{self, Next};
-use super::session::{Attempt, SessionMessage, SessionState, Stored};
-use super::synthetic::{command_answer, interrupted_calls, nothing};
+use super::session::{Attempt, Kept, SessionMessage, SessionState, Stored};
+use super::synthetic::{command_answer, nothing};
 use crate::agents::compaction::Compacted;
 use crate::agents::event::Ending;
 use crate::agents::run::{self, RunArgs, RunMessage};
-use crate::agents::{RunEventKind, RunFailure, RunJob, RunOutcome, RunResult, RunSink, SentBlock};
+use crate::agents::{Intent, RunEventKind, RunFailure, RunJob, RunOutcome, RunResult, RunSink, SentBlock, Unsettled};
 use crate::failpoint::failpoint;
 use crate::ids::RunId;
 use crate::message::Message;
@@ -100,6 +100,10 @@ impl RunSink for SessionSink {
         durable.map(|answer| answer.unwrap_or(false)).boxed()
     }
 
+    fn intend(&self, intent: Intent) -> BoxFuture<'static, bool> {
+        self.ask(RunAsk::Intend(intent))
+    }
+
     fn block(&self, block: SentBlock) -> BoxFuture<'static, bool> {
         self.ask(RunAsk::Block(Box::new(block)))
     }
@@ -163,12 +167,19 @@ impl SessionState {
         failpoint!("consume.before");
         self.write(Stored::Consume, journal::with_row(commit, &self.key, &self.row)?)?;
         self.changed("send");
-        self.launch(run, record, Arc::new(AtomicU64::new(0)), ctx);
+        self.launch(run, record, Arc::new(AtomicU64::new(0)), Vec::new(), ctx);
         Ok(())
     }
 
     /// Starts an attempt of a run whose record is (or will be) open in the store.
-    pub(super) fn launch(&mut self, run: RunId, record: RunRecord, seq: Arc<AtomicU64>, ctx: &Ctx<SessionMessage>) {
+    pub(super) fn launch(
+        &mut self,
+        run: RunId,
+        record: RunRecord,
+        seq: Arc<AtomicU64>,
+        unsettled: Vec<Unsettled>,
+        ctx: &Ctx<SessionMessage>,
+    ) {
         let job = RunJob {
             run,
             session: self.key.clone(),
@@ -190,6 +201,7 @@ impl SessionState {
                 .map(|_| ABORTED.to_owned())
                 .into_iter()
                 .collect(),
+            unsettled,
         };
         ctx.checkpoint().put(Arc::new(Untold { run: job.run.clone(), seq: Arc::clone(&job.seq) }));
         let slot = Slot::new();
@@ -207,11 +219,18 @@ impl SessionState {
         }
         let now = self.services.run.clock.now_ms();
         let id = uuid::Uuid::new_v4().to_string();
+        let is_result = matches!(message, Message::ToolResult { .. });
+        let kept = if is_result { Kept::Result } else { Kept::Message };
+        let commit = self.effects.settle(&self.key, &message, crate::store::Commit::new());
         let append = self.conversation.push(id, message, now)?;
-        let mut commit = crate::store::Commit::new();
+        let mut commit = commit;
         commit.appends.extend(append);
-        failpoint!("step.before");
-        self.write(Stored::Append(done), commit)
+        match kept {
+            Kept::Message => failpoint!("step.before"),
+            Kept::Result => failpoint!("outcome.before"),
+            Kept::Intent => {}
+        }
+        self.write(Stored::Append(kept, done), commit)
     }
 
     pub(super) fn run_finished(&mut self, from: &Attempt, result: RunResult) -> ActorResult {
@@ -252,12 +271,17 @@ impl SessionState {
         let mut commit = crate::store::Commit::new()
             .put(journal::run_key(&self.key, &run), crate::store::value::encode(&record)?)
             .append(self.conversation.note("openclawd.run-resumed", data, now)?);
-        for message in interrupted_calls(self.conversation.messages(), now) {
-            commit.appends.extend(self.conversation.push(uuid::Uuid::new_v4().to_string(), message, now)?);
-        }
         failpoint!("resume.before");
+        let unsettled = self.unsettled(&run);
+        let unsettled = if unsettled.iter().any(|call| matches!(call, Unsettled::Repeat(_))) {
+            // The run repeats what may be repeated, so that the results come in the order of the calls.
+            unsettled
+        } else {
+            commit = self.tell_unsettled(&run, unsettled, &seq, commit, now)?;
+            Vec::new()
+        };
         self.write(Stored::Note, commit)?;
-        self.launch(run, record, seq, ctx);
+        self.launch(run, record, seq, unsettled, ctx);
         Ok(())
     }
 

@@ -17,6 +17,7 @@ use super::answers::{Answered, Asked};
 use super::compact::RunAsk;
 use super::conversation::Conversation;
 use super::directory::SessionServices;
+use super::effects::Effects;
 use super::history::History;
 use super::queue::Queue;
 use super::recovery;
@@ -149,6 +150,17 @@ pub(crate) struct Attempt {
     pub(super) number: u32,
 }
 
+/// What of a run is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// A message of the model.
+    Message,
+    /// The result of a call.
+    Result,
+    /// The note that a call is about to start.
+    Intent,
+}
+
 /// What a commit was for.
 #[derive(Debug)]
 pub(crate) enum Stored {
@@ -156,8 +168,8 @@ pub(crate) enum Stored {
     Accept(u64),
     /// A run opened.
     Consume,
-    /// A message of the run.
-    Append(oneshot::Sender<bool>),
+    /// A message or an intent of the run. Told true when it is durable.
+    Append(Kept, oneshot::Sender<bool>),
     /// The run took messages in.
     TakenIn(Vec<Message>, oneshot::Sender<Vec<Message>>),
     /// A command was answered.
@@ -194,6 +206,7 @@ pub(crate) struct SessionState {
     pub(super) ended: VecDeque<(RunId, RunEnd)>,
     pub(super) forget: VecDeque<recovery::Expiring>,
     pub(super) waiters: HashMap<RunId, Vec<Reply<Ending>>>,
+    pub(super) effects: Effects,
     pub(super) reset_after: Option<(&'static str, Vec<Reply<SessionRow>>)>,
 }
 
@@ -275,8 +288,12 @@ impl SessionState {
     fn stored(&mut self, tag: Stored, result: Result<Outcome, StoreError>, ctx: &Ctx<SessionMessage>) -> ActorResult {
         match tag {
             Stored::Accept(seq) => self.accepted(seq, result, ctx)?,
-            Stored::Append(done) => {
-                failpoint!("step.after");
+            Stored::Append(kept, done) => {
+                match kept {
+                    Kept::Message => failpoint!("step.after"),
+                    Kept::Result => failpoint!("outcome.after"),
+                    Kept::Intent => failpoint!("intent.after"),
+                }
                 // The run may be gone; then nobody waits for this.
                 done.send(result.is_ok()).ok();
             }
@@ -338,6 +355,9 @@ impl SessionState {
         let channel = self.row.last_channel.as_deref();
         ctx.set_detail("queue", self.queue_rules().for_input(channel, None).mode.as_str());
         ctx.set_detail("messages", self.conversation.messages().len().to_string());
+        if self.effects.unknown > 0 {
+            ctx.set_detail("unknown effects", self.effects.unknown.to_string());
+        }
         // An owner of something unfinished is not idle, so it is not asked to leave.
         let busy = match &self.active {
             Some(active) => Some(format!("run {}", active.record_id())),

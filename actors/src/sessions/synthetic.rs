@@ -1,10 +1,11 @@
 //! Messages and results that no model and no tool made.
 
 use crate::agents::reply::Reply;
-use crate::agents::{RunFailure, RunOutcome, RunResult};
+use crate::agents::{RunFailure, RunOutcome, RunResult, ToolRequest};
 use crate::clock::EpochMs;
 use crate::message::{AssistantPart, Message, StopReason, TextPart, Usage};
 use crate::store::records::Streamed;
+use crate::tools::contract::Fate;
 
 /// A result without a model call.
 pub(super) fn nothing(outcome: RunOutcome) -> RunResult {
@@ -65,37 +66,41 @@ pub(super) fn found_end(messages: &[Message], sent: Option<&Streamed>) -> Option
     Some(RunResult { provider, model, context_tokens: usage.total_tokens, usage, reply, ..nothing(outcome) })
 }
 
-/// Results for tool calls that have none because the run died in between: whether they took effect is unknown.
-pub(super) fn interrupted_calls(messages: &[Message], now: EpochMs) -> Vec<Message> {
+/// Calls of the last message of a model that have no result. A result belongs to the first open call of its id.
+pub(super) fn open_calls(messages: &[Message]) -> Vec<ToolRequest> {
     let Some(at) = messages.iter().rposition(|message| matches!(message, Message::Assistant { .. })) else {
         return Vec::new();
     };
     let Message::Assistant { content, .. } = &messages[at] else { return Vec::new() };
-    let answered: Vec<&str> = messages[at..]
-        .iter()
-        .filter_map(|message| match message {
-            Message::ToolResult { tool_call_id, .. } => Some(tool_call_id.as_str()),
-            Message::User { .. } | Message::Assistant { .. } => None,
-        })
-        .collect();
-    content
+    let mut open: Vec<ToolRequest> = content
         .iter()
         .filter_map(|part| match part {
-            AssistantPart::ToolCall { id, name, .. } if !answered.contains(&id.as_str()) => Some(Message::ToolResult {
-                tool_call_id: id.clone(),
-                tool_name: name.clone(),
-                content: vec![TextPart {
-                    text: String::from(
-                        "The call was interrupted; whether it took effect is not known. Look before repeating it.",
-                    ),
-                }],
-                details: None,
-                is_error: true,
-                timestamp: now,
-            }),
-            AssistantPart::ToolCall { .. } | AssistantPart::Text { .. } | AssistantPart::Thinking { .. } => None,
+            AssistantPart::ToolCall { id, name, arguments } => {
+                Some(ToolRequest { id: id.clone(), name: name.clone(), arguments: arguments.clone() })
+            }
+            AssistantPart::Text { .. } | AssistantPart::Thinking { .. } => None,
         })
-        .collect()
+        .collect();
+    for message in &messages[at..] {
+        if let Message::ToolResult { tool_call_id, .. } = message
+            && let Some(answered) = open.iter().position(|call| call.id == *tool_call_id)
+        {
+            open.remove(answered);
+        }
+    }
+    open
+}
+
+/// The result of a call that no tool gave.
+pub(super) fn told_result(call: &ToolRequest, fate: Fate, text: &str, now: EpochMs) -> Message {
+    Message::ToolResult {
+        tool_call_id: call.id.clone(),
+        tool_name: call.name.clone(),
+        content: vec![TextPart { text: text.to_owned() }],
+        details: Some(fate.details()),
+        is_error: true,
+        timestamp: now,
+    }
 }
 
 /// An answer of the gateway itself.

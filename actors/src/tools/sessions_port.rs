@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::future::{BoxFuture, FutureExt as _};
 
 use crate::clock::EpochMs;
+use crate::config::QueueMode;
 use crate::ids::{AgentId, RunId, SessionKey};
 use crate::message::Message;
 
@@ -75,6 +76,10 @@ pub struct SessionMessageOut {
     pub text: String,
     /// Tells a repeat of it.
     pub key: String,
+    /// True when it is sent for the owner.
+    pub from_owner: bool,
+    /// What is to happen while the receiver is busy; none: what its settings say.
+    pub mode: Option<QueueMode>,
 }
 
 /// How a message was taken.

@@ -9,6 +9,7 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 use serde_json::{Value, json};
 
 use super::visibility::{not_seen, sees, target};
+use crate::config::QueueMode;
 use crate::ids::{AgentId, RunId, SessionKey};
 use crate::tools::contract::{Effect, Tool, ToolCapabilities, ToolContext, ToolError, ToolOutput, USUAL_TIMEOUT};
 use crate::tools::sessions_port::{SessionMessageOut, Taken};
@@ -43,6 +44,10 @@ impl Tool for SessionsSendTool {
                 "agentId": {"type": "string", "minLength": 1, "description": "An agent; its main session gets the message."},
                 "message": {"type": "string", "minLength": 1},
                 "timeoutSeconds": {"type": "integer", "minimum": 0, "maximum": MAX_WAIT},
+                "mode": {
+                    "type": "string", "enum": ["steer", "followup"],
+                    "description": "While the session is busy: join its run, or wait for its end.",
+                },
             },
             "required": ["message"],
             "additionalProperties": false,
@@ -62,7 +67,13 @@ impl Tool for SessionsSendTool {
             let to = receiver(&context, &arguments).await?;
             let message = arguments["message"].as_str().unwrap_or_default();
             let text = format!("[Inter-session message from {}, isUser=false]\n{message}", context.session);
-            let out = SessionMessageOut { to: to.clone(), text, key: context.idempotency_key() };
+            let out = SessionMessageOut {
+                to: to.clone(),
+                text,
+                key: context.idempotency_key(),
+                from_owner: context.is_owner,
+                mode: mode_of(&arguments),
+            };
             let patience = Duration::from_secs(arguments["timeoutSeconds"].as_u64().unwrap_or(USUAL_WAIT));
             let (run, answer) = match context.sessions.send(out).await? {
                 Taken::Ended(run, answer) => (run, Some(answer)),
@@ -75,6 +86,14 @@ impl Tool for SessionsSendTool {
             Ok(output(&to, &run, answer, false))
         }
         .boxed()
+    }
+}
+
+fn mode_of(arguments: &Value) -> Option<QueueMode> {
+    match arguments["mode"].as_str() {
+        Some("steer") => Some(QueueMode::Steer),
+        Some("followup") => Some(QueueMode::Followup),
+        Some(_) | None => None,
     }
 }
 
