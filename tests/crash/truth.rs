@@ -127,7 +127,8 @@ async fn killed_after_consume_the_run_is_resumed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_before_reply_the_model_is_asked_again() {
     for story in [by_client("reply.before", Kind::Plain).await, by_chat("reply.before", Kind::Plain).await] {
-        assert_eq!((story.open.runs.len(), story.open.outgoing), (1, 0));
+        // A quick model is done before the consumption is durable: then the message still waits.
+        assert_eq!((story.open.runs.len() + story.open.waiting, story.open.outgoing), (1, 0));
         assert_eq!((story.at_death.asked, story.after.asked), (1, 2));
         assert_eq!(story.at_death.delivered.len(), 0);
     }
