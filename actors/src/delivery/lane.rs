@@ -308,7 +308,8 @@ impl LaneState {
         }
         self.show(ctx);
         self.answer_quiet();
-        self.load(ctx);
+        // An answer of the outbox that is under way left this chat out.
+        self.wake(ctx);
     }
 
     fn wait_for(&mut self, chat: ChatKey, until_ms: i64, ctx: &Ctx<LaneMessage>) {

@@ -25,6 +25,7 @@ struct World {
     held: Vec<u64>,
     done: Vec<u64>,
     failing: bool,
+    late: bool,
 }
 
 impl Default for MemoryOutbox {
@@ -107,6 +108,11 @@ impl MemoryOutbox {
         self.world().failing = failing;
     }
 
+    /// While true, that nothing is left is said only when one more message is done: as by a store that is slow.
+    pub fn set_late(&self, late: bool) {
+        self.world().late = late;
+    }
+
     /// Waits until `condition` holds of this outbox.
     pub async fn wait_until(&self, condition: impl Fn(&Self) -> bool) {
         let mut changes = self.changes.subscribe();
@@ -137,11 +143,18 @@ impl OutboxPort for MemoryOutbox {
         skip: Vec<ChatKey>,
     ) -> BoxFuture<'a, Result<Option<OutboxEntry>, OutboxError>> {
         Box::pin(async move {
-            let world = self.world();
-            if world.failing {
-                return Err(OutboxError("told to fail".to_owned()));
+            let (found, done, late) = {
+                let world = self.world();
+                if world.failing {
+                    return Err(OutboxError("told to fail".to_owned()));
+                }
+                let found = world.open.values().find(|entry| !skip.contains(&entry.chat)).cloned();
+                (found, world.done.len(), world.late)
+            };
+            if found.is_none() && late {
+                self.wait_until(|outbox| outbox.world().done.len() > done).await;
             }
-            Ok(world.open.values().find(|entry| !skip.contains(&entry.chat)).cloned())
+            Ok(found)
         })
     }
 

@@ -530,3 +530,15 @@ async fn what_is_shown_never_holds_the_token() {
     assert!(!shown.contains("fake-token"), "{shown}");
     world.stop().await;
 }
+
+#[tokio::test]
+async fn a_message_whose_chat_was_busy_when_the_outbox_was_asked_follows_at_once() {
+    let world = World::connected().await;
+    world.outbox.set_late(true);
+    let created = Clock::system().now_ms();
+    let ids = [world.outbox.push("7", "first", created), world.outbox.push("7", "second", created)];
+    world.delivery.wake(&lane());
+    world.outbox.wait_until(|outbox| outbox.done_ids().len() == ids.len()).await;
+    assert_eq!(world.outbox.done_ids(), ids);
+    world.stop().await;
+}
