@@ -9,6 +9,12 @@ use tokio::sync::watch;
 
 use crate::record::{Chat, Kind, Offered, Source, Told};
 
+/// Messages of a key that wait for their answer at once.
+const WINDOW: usize = 2;
+/// Messages between two that begin a new conversation. One that is never begun anew would make every call of the model
+/// longer than the last.
+const RESETS: std::ops::Range<usize> = 4..25;
+
 /// The book. What is offered follows from the seed and from how often was asked.
 #[derive(Debug)]
 pub(crate) struct Book {
@@ -26,7 +32,8 @@ struct Pages {
     /// Answers the platform has begun to get, by chat.
     answered: BTreeMap<Chat, usize>,
     refused: Vec<String>,
-    since_reset: BTreeMap<String, usize>,
+    /// Messages of a key until it begins a new conversation.
+    until_reset: BTreeMap<String, usize>,
 }
 
 impl Book {
@@ -38,7 +45,7 @@ impl Book {
             updates: BTreeMap::new(),
             answered: BTreeMap::new(),
             refused: Vec::new(),
-            since_reset: BTreeMap::new(),
+            until_reset: BTreeMap::new(),
         };
         Self { pages: Mutex::new(pages), changes: watch::Sender::new(0) }
     }
@@ -138,9 +145,12 @@ impl Book {
         pages.offered.iter().filter(open).cloned().collect()
     }
 
-    /// Messages of a key that have no answer yet.
-    pub(crate) fn open(&self, key: &str) -> usize {
-        self.pages().open(key)
+    /// Whether a key may get another message: a few at a time, and one that begins a new conversation, which would abort
+    /// what is open, alone.
+    pub(crate) fn has_room(&self, key: &str) -> bool {
+        let pages = self.pages();
+        let resets = pages.until_reset.get(key) == Some(&0);
+        pages.open(key) < if resets { 1 } else { WINDOW }
     }
 
     /// Messages that have no answer yet.
@@ -158,14 +168,14 @@ impl Book {
 
 impl Pages {
     fn kind(&mut self, key: &str, source: &Source) -> Kind {
-        let since = self.since_reset.entry(key.to_owned()).or_default();
-        *since += 1;
         let roll = self.dice.random_range(0..100);
-        // A conversation that is never begun anew would make every call of the model longer than the last.
-        if *since > 25 || (*since > 4 && roll < 6) {
-            *since = 0;
+        let next = self.dice.random_range(RESETS);
+        let until = self.until_reset.entry(key.to_owned()).or_insert(next);
+        if *until == 0 {
+            *until = next;
             return Kind::Reset;
         }
+        *until -= 1;
         match (roll, source) {
             (..30, _) => Kind::Change,
             (30..45, _) => Kind::Look,

@@ -15,12 +15,10 @@ use crate::process::{Line, PATIENCE, assert_killed};
 use crate::record::{Source, Told};
 use crate::rig::{CLIENT_KEYS, Rig, chat_key, chats};
 
-/// Messages of a key that wait for their answer at once.
-const WINDOW: usize = 2;
 /// How long a named place is waited for; work goes on meanwhile.
 pub(crate) const WORK_PATIENCE: Duration = Duration::from_secs(10);
 /// How long the last life has for what is left: a chat gets one piece a second.
-const LAST: Duration = Duration::from_secs(120);
+const LAST: Duration = Duration::from_secs(60);
 
 /// How a life ends.
 #[derive(Debug, Clone)]
@@ -112,7 +110,7 @@ pub(crate) async fn talk<T>(rig: &Rig, line: &Line, until: impl Future<Output = 
         if more {
             write_to_chats(rig);
             for key in CLIENT_KEYS {
-                while rig.book.open(key) < WINDOW {
+                while rig.book.has_room(key) {
                     let offered = rig.book.offer(key, &Source::Client);
                     let text = mind::message(&offered.id, offered.kind);
                     work.extend(send(rig, &line.client, key, &offered.id, &text).await);
@@ -131,7 +129,7 @@ pub(crate) async fn talk<T>(rig: &Rig, line: &Line, until: impl Future<Output = 
 
 fn write_to_chats(rig: &Rig) {
     for chat in chats() {
-        while rig.book.open(&chat_key(&chat)) < WINDOW {
+        while rig.book.has_room(&chat_key(&chat)) {
             rig.write(&chat);
         }
     }
@@ -169,6 +167,10 @@ async fn wait_for(client: Client, id: String, book: Arc<Book>) {
         match answer["status"].as_str() {
             Some("ok") => return book.told(&id, Told::Answer(text(&answer["terminalReply"]["text"]))),
             Some("error") => return book.told(&id, Told::Failure(text(&answer["error"]))),
+            // Aborted: nobody here asked for that.
+            Some("timeout") if !answer["endedAt"].is_null() => {
+                return book.told(&id, Told::Failure("aborted".to_owned()));
+            }
             Some("timeout") => {}
             Some(_) | None => return book.refused(format!("{id}: {answer}")),
         }

@@ -90,6 +90,8 @@ async fn conclude(mut rig: Rig, seed: u64, what: &str) {
         record.kills.iter().filter(|kill| kill.unanswered == 0).map(|kill| kill.how.as_str()).collect();
     if !verdict.violations.is_empty() {
         let folder = rig.keep();
+        let shown = format!("{:#?}\n{:#?}\n{:#?}", record.kills, record.delivered, record.asked);
+        std::fs::write(folder.join("record.txt"), shown).unwrap();
         panic!("CRASH_SEED={seed}: {:#?}\nkept: {}", verdict.violations, folder.display());
     }
     assert!(idle.is_empty(), "nothing was in flight: {idle:?}");
