@@ -157,3 +157,26 @@ async fn before_a_full_window_notes_are_taken_and_the_history_is_shortened() {
     let row = row(home.path());
     assert_eq!((&row["compactionCount"], &row["memoryFlushCompactionCount"]), (&json!(1), &json!(0)));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_shortens_a_history_by_command_and_is_told_how_that_went() {
+    let server = FakeModelServer::start().await.unwrap();
+    let gateway = Gateway::start(config(&server, true)).await;
+    let (client, witness) = gateway.talk().await;
+    send(&client, "main", "too-early", "/compact").await;
+    assert_eq!(text_of(&witness.end_of("too-early").await["message"]), "There is nothing to shorten yet.");
+    talk(&gateway).await;
+    server.script([FakeTurn::text(summary())]);
+    send(&client, "main", "command", "/compact Keep the names.").await;
+    let told = text_of(&witness.end_of("command").await["message"]);
+    assert!(told.starts_with("The history is shorter now"), "{told}");
+    let requests = server.requests();
+    assert!(messages(requests.last().unwrap())[0].contains("Keep the names."));
+    send(&client, "main", "later", "and now?").await;
+    witness.end_of("later").await;
+    let shown = messages(server.requests().last().unwrap());
+    assert!(shown[1].contains("sum-7") && !shown.concat().contains("early 0"), "{shown:?}");
+    assert!(!shown.concat().contains("/compact"), "a command is no message");
+    let (_, home) = gateway.stop(PATIENCE).await;
+    assert_eq!(row(home.path())["compactionCount"], 1);
+}

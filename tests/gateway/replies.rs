@@ -1,10 +1,23 @@
 //! What models are shown and what people are shown.
 
-use actors::testing::fake_models::{FakeModelServer, FakeRequest, FakeTurn};
+use actors::testing::fake_models::{FakeFault, FakeModelServer, FakeRequest, FakeTurn};
 use actors::testing::telegram::FakeTelegram;
+use actors::tools::ToolRegistry;
 use serde_json::{Value, json};
+use supervision::chaos::Fault;
 
 use crate::support::gateway::{Gateway, PATIENCE, echo, lines, said, send, text_of, transcript_file};
+
+/// A gateway that answers one person on a chat platform, in small blocks.
+fn in_blocks(server: &FakeModelServer, telegram: &FakeTelegram) -> Value {
+    let mut config = echo(server);
+    config["channels"] = json!({"telegram": {
+        "botToken": telegram.token(), "apiRoot": telegram.api_root(), "allowFrom": ["7"],
+    }});
+    config["agents"]["defaults"]["blockStreamingDefault"] = json!("on");
+    config["agents"]["defaults"]["blockStreamingChunk"] = json!({"minChars": 10, "maxChars": 60});
+    config
+}
 
 /// The system prompt of a request.
 fn system(request: &FakeRequest) -> String {
@@ -113,13 +126,7 @@ async fn a_person_is_answered_even_if_the_model_stays_silent() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_in_blocks_reaches_the_chat_in_order_and_nothing_twice() {
     let (server, telegram) = (FakeModelServer::start().await.unwrap(), FakeTelegram::start().await);
-    let mut config = echo(&server);
-    config["channels"] = json!({"telegram": {
-        "botToken": telegram.token(), "apiRoot": telegram.api_root(), "allowFrom": ["7"],
-    }});
-    config["agents"]["defaults"]["blockStreamingDefault"] = json!("on");
-    config["agents"]["defaults"]["blockStreamingChunk"] = json!({"minChars": 10, "maxChars": 60});
-    let gateway = Gateway::start(config).await;
+    let gateway = Gateway::start(in_blocks(&server, &telegram)).await;
     let answer = "The first paragraph.\n\nThe second one.\n\nThe end";
     server.script([
         FakeTurn::text("Let me look at the clock.").and_call("c1", "clock", json!({})),
@@ -133,4 +140,22 @@ async fn an_answer_in_blocks_reaches_the_chat_in_order_and_nothing_twice() {
     assert_eq!(sent, ["Let me look at the clock.", "The first paragraph.", "The second one.", "The end"]);
     let transcript = said(&lines(&transcript_file(home.path(), "main")));
     assert_eq!(transcript.last().unwrap().1, answer, "the transcript has the answer whole");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn blocks_that_were_sent_before_a_crash_are_not_sent_again() {
+    let (server, telegram) = (FakeModelServer::start().await.unwrap(), FakeTelegram::start().await);
+    let gateway = Gateway::start_armed(in_blocks(&server, &telegram), ToolRegistry::built_in()).await;
+    let answer = "The first paragraph.\n\nThe second one.\n\nThe end";
+    server.script([FakeTurn::text(answer).fault(FakeFault::HangAfter(5)), FakeTurn::text(answer)]);
+    telegram.say(7, "tell me");
+    telegram.wait_sent(1).await;
+    let run = gateway.nodes("run").remove(0);
+    gateway.chaos().strike(run.path.clone(), Fault::Kill).unwrap();
+    telegram.wait_sent(3).await;
+    let (_, home) = gateway.stop(PATIENCE).await;
+    let sent: Vec<String> = telegram.sent().into_iter().map(|sent| sent.visible).collect();
+    assert_eq!(sent, ["The first paragraph.", "The second one.", "The end"]);
+    assert_eq!(server.counts().requests, 2);
+    assert_eq!(said(&lines(&transcript_file(home.path(), "main"))).last().unwrap().1, answer);
 }

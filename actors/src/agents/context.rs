@@ -5,7 +5,12 @@ pub(super) mod system;
 use super::compaction::cut::{unresolved_request, whole_call};
 use super::compaction::estimate::{message_tokens, reserve, time_of};
 use super::compaction::is_summary;
-use crate::message::{AssistantPart, Message};
+use crate::message::{AssistantPart, Message, UserContent, UserPart};
+
+/// Completed turns whose images are shown again.
+const IMAGE_TURNS: usize = 3;
+/// Stands for an image that is not shown again.
+const OLD_IMAGE: &str = "[an image was here]";
 
 /// The newest part of `history` that fits a window of `window` tokens beside `overhead` tokens of prompt and tools.
 ///
@@ -31,7 +36,21 @@ pub fn fit(history: &[Message], window: u64, overhead: u64) -> Vec<Message> {
     }
     shown.extend_from_slice(&history[start..]);
     without_old_thoughts(&mut shown);
+    without_old_images(&mut shown);
     shown
+}
+
+/// Images of all but the newest turns are named instead of shown: they cost much and have been looked at.
+fn without_old_images(shown: &mut [Message]) {
+    let users = shown.iter().enumerate().rev().filter(|(_, message)| matches!(message, Message::User { .. }));
+    // The turn under way, and the turns before it that keep theirs.
+    let Some(oldest) = users.take(IMAGE_TURNS + 1).last().map(|(at, _)| at) else { return };
+    for message in &mut shown[..oldest] {
+        let Message::User { content: UserContent::Parts(parts), .. } = message else { continue };
+        for part in parts.iter_mut().filter(|part| matches!(part, UserPart::Image { .. })) {
+            *part = UserPart::Text { text: OLD_IMAGE.to_owned() };
+        }
+    }
 }
 
 /// The first message at or behind `at` that is no tool result; when there is none, the message that asked for them.
@@ -107,6 +126,20 @@ mod tests {
             result("b", &"r".repeat(90_000)),
         ];
         assert_eq!(fit(&history, 8_000, 0), history);
+    }
+
+    #[test]
+    fn images_of_older_turns_are_only_named() {
+        let image = |at| Message::User {
+            content: UserContent::Parts(vec![UserPart::Image { data: "AAAA".into(), mime_type: "image/png".into() }]),
+            timestamp: at,
+            idempotency_key: None,
+        };
+        let history: Vec<Message> = (0..6).map(image).collect();
+        let shown = fit(&history, 200_000, 0);
+        assert_eq!(shown.iter().filter(|message| message.text() == OLD_IMAGE).count(), 2);
+        assert_eq!(shown[2..], history[2..]);
+        assert_eq!(fit(&history[..4], 200_000, 0), history[..4]);
     }
 
     #[test]

@@ -253,6 +253,8 @@ async fn after(
         Some(lease) => services.auth.has_other(&job.agent, &provider, &lease.profile.profile).await,
         None => false,
     };
+    let credentials = services.auth.profiles(&job.agent, &provider).await;
+    failover.bound_by(credentials.map_or(1, |credentials| credentials.len()));
     let random = rand::rng().random::<f64>();
     let next = failover.after(failure, other, random);
     if let (Some(lease), Failure::Failed(error)) = (lease, failure) {

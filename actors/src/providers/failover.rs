@@ -20,8 +20,8 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// A provider that asks for more than this is left for a fallback, if there is one.
 const LONGEST_ASKED: Duration = Duration::from_secs(60);
-/// Calls of one run, whatever happens.
-const MAX_CALLS: u32 = 160;
+/// Failed calls of one run, whatever happens: so many, and so many more for each credential, up to a limit.
+const CALLS: (u32, u32, u32) = (24, 8, 160);
 
 /// How a call came to nothing.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,6 +76,7 @@ pub struct Failover {
     candidates: Vec<ModelRef>,
     current: usize,
     calls: u32,
+    most_calls: u32,
     rotations: u32,
     retries: u32,
     waited: Duration,
@@ -91,12 +92,19 @@ impl Failover {
             candidates,
             current: 0,
             calls: 0,
+            most_calls: CALLS.2,
             rotations: 0,
             retries: 0,
             waited: Duration::ZERO,
             rebuilt: false,
             barred: Vec::new(),
         })
+    }
+
+    /// Bounds the failed calls of the run by the number of credentials its provider has.
+    pub fn bound_by(&mut self, credentials: usize) {
+        let credentials = u32::try_from(credentials.max(1)).unwrap_or(u32::MAX);
+        self.most_calls = credentials.saturating_mul(CALLS.1).saturating_add(CALLS.0).min(CALLS.2);
     }
 
     /// The model to call now.
@@ -127,7 +135,7 @@ impl Failover {
         if matches!(failure, Failure::Aborted) {
             return Next::Stop;
         }
-        if self.calls >= MAX_CALLS {
+        if self.calls >= self.most_calls {
             return Next::GiveUp;
         }
         match failure {

@@ -100,6 +100,23 @@ fn a_cooling_provider_is_waited_for_only_when_it_is_the_last() {
 }
 
 #[test]
+fn the_failed_calls_of_a_run_are_bounded_by_its_credentials() {
+    for (credentials, most) in [(0, 32), (1, 32), (5, 64), (1000, 160)] {
+        let mut run = run(&["a/x"]);
+        run.bound_by(credentials);
+        let mut calls = 0;
+        loop {
+            calls += 1;
+            run.succeeded();
+            if run.after(&failed(ErrorClass::RateLimit), false, 0.0) == Next::GiveUp {
+                break;
+            }
+        }
+        assert_eq!(calls, most, "{credentials} credentials");
+    }
+}
+
+#[test]
 fn a_server_that_hangs_is_tried_again_once_and_not_many_times() {
     let mut run = run(&["a/x"]);
     let hang = Duration::from_secs(120);
