@@ -26,8 +26,11 @@ mod runs;
 mod session;
 mod settings;
 mod synthetic;
+mod working;
 mod writer;
 
 pub use accept::{Submission, SubmitAck, SubmitError};
 pub use directory::{SessionServices, Sessions};
 pub use handle::SessionsHandle;
+pub use settings::effective_queue_mode;
+pub use working::Working;

@@ -199,6 +199,9 @@ async fn the_newest_is_refused_where_that_is_asked_for() {
 async fn commands_are_answered_beside_a_run_and_leave_no_trace_in_the_transcript() {
     let busy = Busy::start(json!({})).await;
     busy.occupy("one", "done").await;
+    let listed = busy.client.request("sessions.list", json!({"activeOnly": true})).await.unwrap();
+    let rows = listed["sessions"].as_array().unwrap();
+    assert_eq!((rows.len(), &rows[0]["activeRunIds"], &rows[0]["status"]), (1, &json!(["one"]), &json!("running")));
     assert_eq!(send(&busy.client, "s", "q", "/queue collect cap:5").await["status"], "started");
     assert_eq!(busy.text_of("q").await, final_of("Queue set: collect (debounce 500 ms, cap 5, drop summarize)."));
     send(&busy.client, "s", "st", "/status").await;

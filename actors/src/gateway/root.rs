@@ -34,7 +34,7 @@ use crate::delivery::handle::DeliveryHandle;
 use crate::delivery::lane::DeliveryPorts;
 use crate::delivery::retry::RetryPolicy;
 use crate::providers::{Catalog, ProvidersHandle};
-use crate::sessions::{SessionServices, Sessions};
+use crate::sessions::{SessionServices, Sessions, Working};
 use crate::store::{self, StoreArgs};
 use crate::tools::ToolRegistry;
 use crate::tools::sessions_port::SessionsPort;
@@ -125,6 +125,7 @@ pub fn build(plan: Plan) -> (SupervisorSpec, Domain) {
             sequence: Arc::clone(&sequence),
             deliveries: Arc::new(deliveries.clone()),
             closing: CancellationToken::new(),
+            working: Working::default(),
             orphaned: Arc::default(),
         },
         PARTITIONS,

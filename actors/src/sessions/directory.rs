@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::handle::SessionsHandle;
 use super::session::{SessionActor, SessionArgs, SessionMessage};
+use super::working::Working;
 use crate::agents::RunServices;
 use crate::ids::SessionKey;
 use crate::store::StoreHandle;
@@ -38,6 +39,8 @@ pub struct SessionServices {
     pub deliveries: Arc<dyn DeliveryPort>,
     /// Cancelled when the daemon goes down: no new input, and what waits is left to the next start.
     pub closing: CancellationToken,
+    /// The runs at work.
+    pub working: Working,
     /// Told when a session ended with something open. Its supervisor brings it back, unless that ended as well.
     pub orphaned: Arc<Notify>,
 }

@@ -86,6 +86,7 @@ impl SessionState {
         active.job.publish(&self.services.run, last_event(&ending, active.error_kind, stop_reason));
         ctx.checkpoint().clear();
         self.queue.release();
+        self.services.working.clear(&self.key);
         let aborted = ending.end.status == RunStatus::Aborted;
         for answer in active.abort_answers {
             answer.send(aborted.then(|| run.clone()));

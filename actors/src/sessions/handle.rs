@@ -80,6 +80,12 @@ impl SessionsHandle {
         self.sessions.services().closing.is_cancelled()
     }
 
+    /// The run of a session, if one is at work. Wakes nobody.
+    #[must_use]
+    pub fn run_of(&self, session: &SessionKey) -> Option<RunId> {
+        self.sessions.services().working.run_of(session)
+    }
+
     /// Aborts one run, or everything of a session. Gives the runs that were aborted.
     pub async fn abort(&self, session: &SessionKey, run: Option<RunId>, reason: &'static str) -> Vec<RunId> {
         if !self.sessions.is_live(session) {

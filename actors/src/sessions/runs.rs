@@ -204,6 +204,7 @@ impl SessionState {
             unsettled,
         };
         ctx.checkpoint().put(Arc::new(Untold { run: job.run.clone(), seq: Arc::clone(&job.seq) }));
+        self.services.working.set(&self.key, &job.run);
         let slot = Slot::new();
         let active = ActiveRun::new(record, job.clone(), slot.address());
         let sink = Arc::new(SessionSink { reporter: ctx.reporter(), from: active.attempt() });

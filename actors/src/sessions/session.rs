@@ -213,6 +213,7 @@ pub(crate) struct SessionState {
 impl Drop for SessionState {
     /// However it ends, what is open is not forgotten.
     fn drop(&mut self) {
+        self.services.working.clear(&self.key);
         let is_open = self.active.is_some() || !self.queue.is_empty() || !self.accepting.is_empty();
         if is_open && !self.services.closing.is_cancelled() {
             self.services.orphaned.notify_one();

@@ -63,6 +63,12 @@ impl QueueSettings {
     }
 }
 
+/// Name of the mode for a client's messages to a session with this row.
+#[must_use]
+pub fn effective_queue_mode(config: &QueueConfig, row: &SessionRow) -> &'static str {
+    QueueSettings::resolve(config, row, None, None).mode.as_str()
+}
+
 /// A change of a session's queue settings, as `/queue` says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum QueueChange {

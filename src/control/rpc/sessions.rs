@@ -1,7 +1,8 @@
 //! `sessions.list`, `sessions.reset`, and what other families say about a session.
 
 use actors::gateway::inbound::default_agent;
-use actors::ids::{AgentId, SessionKey};
+use actors::ids::{AgentId, RunId, SessionKey};
+use actors::sessions::effective_queue_mode;
 use actors::store::rows::SessionRow;
 use actors::store::transcripts;
 use futures_util::FutureExt as _;
@@ -49,6 +50,14 @@ async fn listed(services: &Services, params: &ListParams) -> Result<Value, Error
     for agent in &agents {
         rows.extend(rows_of(services, agent, params).await?);
     }
+    if params.active_only == Some(true) {
+        let fallback = default_agent(&config.config.agents);
+        let at_work = |key: &str| {
+            let session = SessionKey::parse(key, &fallback).ok();
+            session.is_some_and(|session| services.domain.sessions.run_of(&session).is_some())
+        };
+        rows.retain(|(key, _)| at_work(key));
+    }
     rows.sort_by_key(|(_, row)| std::cmp::Reverse(row.updated_at));
     let total = rows.len();
     let shown: Vec<Value> = rows
@@ -57,7 +66,8 @@ async fn listed(services: &Services, params: &ListParams) -> Result<Value, Error
         .take(limit)
         .filter_map(|(key, row)| {
             let session = SessionKey::parse(key, &default_agent(&config.config.agents)).ok()?;
-            Some(with_thinking(info(services, &session, Some(row), None)))
+            let run = services.domain.sessions.run_of(&session);
+            Some(with_thinking(info(services, &session, Some(row), run.as_ref().map(RunId::as_str))))
         })
         .collect();
     let end = offset + shown.len();
@@ -206,13 +216,15 @@ pub(super) fn info(services: &Services, session: &SessionKey, row: Option<&Sessi
     let group = rest.contains(":group:") || rest.contains(":channel:");
     let is_main = rest == "main";
     let (provider, model, window) = services.domain.model_of(&agent);
+    let config = services.domain.config.current();
+    let mode = effective_queue_mode(&config.config.messages.queue, row.unwrap_or(&SessionRow::default()));
     let mut info = json!({
         "key": session.as_str(), "permissionModePending": false,
         "kind": if group { "group" } else { "direct" },
         "classification": if is_main { "main" } else if group { "group" } else { "other" },
         "agentId": agent.as_str(), "isMain": is_main, "isBackground": false, "updatedAt": Value::Null,
         "archived": false, "pinned": false, "unread": false, "totalTokensFresh": false,
-        "effectiveQueueMode": "followup", "modelProvider": provider, "model": model,
+        "effectiveQueueMode": mode, "modelProvider": provider, "model": model,
         "modelOverrideSource": Value::Null, "snapshotAt": services.clock.now_ms(),
         "effectiveFastMode": false, "effectiveFastModeSource": "default", "effectiveResponseUsage": "off",
         "runtimeSelectionLocked": false, "agentRuntime": runtime(), "contextTokens": window,

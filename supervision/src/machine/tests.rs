@@ -190,7 +190,11 @@ fn a_first_start_under_way_counts_as_running_and_a_later_one_as_coming_back() {
     rig.advance(Duration::from_secs(5));
     assert_eq!(answer(&mut rig, Request::Restart("c0".into())), Some(Err(AdminError::Restarting)));
     rig.admin(Request::StartNow("c0".into()));
-    assert_eq!(answer(&mut rig, Request::Restart("c0".into())), Some(Err(AdminError::Running)), "somebody waits for it");
+    assert_eq!(
+        answer(&mut rig, Request::Restart("c0".into())),
+        Some(Err(AdminError::Running)),
+        "somebody waits for it"
+    );
 }
 
 #[test]
