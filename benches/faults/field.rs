@@ -144,6 +144,7 @@ impl Field {
             }},
             "models": {"providers": providers},
             "agents": {"defaults": {"maxConcurrent": 64}, "list": agents},
+            "messages": {"queue": {"mode": "followup", "cap": 200}},
         });
         std::fs::write(home.path().join("openclaw.json"), config.to_string()).expect("a configuration");
         let env = BTreeMap::from([

@@ -307,7 +307,9 @@ async fn a_refused_key_is_told_in_words_without_the_key() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_session_says_so_and_keeps_what_it_took() {
     let server = FakeModelServer::start().await.unwrap();
-    let gateway = Gateway::start(echo(&server)).await;
+    let mut config = echo(&server);
+    config["messages"] = json!({"queue": {"mode": "followup", "cap": 200, "drop": "new"}});
+    let gateway = Gateway::start(config).await;
     let (client, witness) = gateway.talk().await;
     server.script([stuck("one")]);
     send(&client, "a", "first", "hello").await;
@@ -322,13 +324,13 @@ async fn a_full_session_says_so_and_keeps_what_it_took() {
             }
             Err(error) => {
                 let shape = error.shape().unwrap();
-                assert_eq!(shape.message, "256 messages wait in this session already");
+                assert_eq!(shape.message, "200 messages wait in this session already");
                 assert_eq!(shape.retryable, Some(true));
                 refused += 1;
             }
         }
     }
-    assert_eq!((taken.len(), refused), (256, 14));
+    assert_eq!((taken.len(), refused), (200, 70));
     let other = send(&client, "b", "elsewhere", "hello").await;
     assert_eq!(other["status"], "started", "other sessions take messages");
     client.request("chat.abort", json!({"sessionKey": "a", "runId": "first"})).await.unwrap();

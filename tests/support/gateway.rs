@@ -193,9 +193,10 @@ pub(crate) fn provider(server: &FakeModelServer, models: &[&str]) -> Value {
     json!({"baseUrl": server.base_url(), "apiKey": "key", "api": "openai-completions", "models": models})
 }
 
-/// A configuration whose only model is the echo of the fake server.
+/// A configuration whose only model is the echo of the fake server. Tests throw many messages at once: none gives way.
 pub(crate) fn echo(server: &FakeModelServer) -> Value {
     json!({
+        "messages": {"queue": {"cap": 200}},
         "models": {"providers": {"box": provider(server, &["echo"])}},
         "agents": {"defaults": {"model": {"primary": "box/echo"}}},
     })

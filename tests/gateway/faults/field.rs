@@ -47,6 +47,7 @@ impl Field {
             "models": {"providers": {"box": provider(&server, &["fault-slow"])}},
             "agents": {"defaults": {"model": {"primary": "box/fault-slow"}}},
             "channels": channels,
+            "messages": {"queue": {"cap": 200}},
         });
         let gateway = Gateway::start_armed(config, tools).await;
         let (client, witness) = gateway.talk().await;
