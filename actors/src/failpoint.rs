@@ -24,11 +24,11 @@ macro_rules! failpoint {
     };
 }
 
-/// Nothing.
+/// Nothing: an empty block, so that it may also stand where a value does.
 #[cfg(not(feature = "failpoints"))]
 macro_rules! failpoint {
-    ($name:literal) => {};
-    ($name:literal, $make:expr) => {};
+    ($name:literal) => {{}};
+    ($name:literal, $make:expr) => {{}};
 }
 
 pub(crate) use failpoint;

@@ -302,13 +302,13 @@ fn effects(record: &Record, turns: &Turns, verdict: &mut Verdict) {
         let mut of_message = 0;
         for line in after {
             let Line::Result { call, is_error, text } = line else { continue };
-            if !mind::is_change(call) {
-                continue;
-            }
             let unknown = *is_error && says_unknown(text);
             verdict.figures.unknown += usize::from(unknown);
             if unknown && !record.kills.iter().any(|kill| kill.open.intents.contains(call)) {
                 verdict.violations.push(Violation::UnknownUnfounded(call.clone()));
+            }
+            if !mind::is_change(call) {
+                continue;
             }
             let marks = record.effects.get(call).copied().unwrap_or(0);
             of_message += marks;

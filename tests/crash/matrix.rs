@@ -97,6 +97,7 @@ async fn conclude(mut rig: Rig, seed: u64, what: &str) {
     assert!(idle.is_empty(), "nothing was in flight: {idle:?}");
     let unseen: Vec<Kind> = check::unseen(&record);
     assert!(unseen.is_empty(), "never sent: {unseen:?}");
+    assert!(!record.effects.is_empty(), "nothing was changed");
     let limit = number("CRASH_RESUME_MS", RESUME_MS);
     let slowest = percentile(&resumed, 99);
     assert!(!resumed.is_empty() && slowest <= Duration::from_millis(limit), "resumed after {slowest:?}");

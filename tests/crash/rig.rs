@@ -233,7 +233,8 @@ impl Rig {
         talks.into_iter().map(|(_, talk)| talk).collect()
     }
 
-    fn effects(&self) -> BTreeMap<String, usize> {
+    /// Marks of the changing tool.
+    pub(crate) fn effects(&self) -> BTreeMap<String, usize> {
         let mut found = BTreeMap::new();
         for entry in std::fs::read_dir(self.workspace()).unwrap() {
             let entry = entry.unwrap();

@@ -7,7 +7,7 @@ use actors::channels::telegram::CAPABILITIES;
 use actors::delivery::chunk::{self, Limits};
 use actors::store::engine::Engine as _;
 use actors::store::payload::Payloads;
-use actors::store::records::{OutboxRecord, OutboxState, RunRecord, RunState};
+use actors::store::records::{IntentRecord, OutboxRecord, OutboxState, RunRecord, RunState};
 use actors::store::sled_engine::SledEngine;
 use actors::store::{keys, value};
 use serde::de::DeserializeOwned;
@@ -48,6 +48,8 @@ pub(crate) fn of(home: &Path) -> Open {
             open.runs.push(key.rsplit('\0').next().unwrap_or_default().to_owned());
         }
     }
+    open.intents =
+        all::<IntentRecord>(&engine, &payloads, keys::INTENT).into_iter().map(|(_, it)| it.call_id).collect();
     open.waiting = engine.scan_prefix(keys::ACCEPT.as_bytes(), None, usize::MAX).unwrap().len();
     open
 }

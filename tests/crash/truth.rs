@@ -5,9 +5,10 @@
 use crate::check;
 use crate::drive::{self, WORK_PATIENCE};
 use crate::process::assert_killed;
-use crate::record::{Chat, Kind, Open, Source, Told};
+use crate::record::{Chat, Kind, Open, Record, Source, Told};
 use crate::rig::{Rig, chat_key};
 use crate::snapshot;
+use crate::transcript::{self, Line};
 
 /// What can be seen from outside, and what the store holds.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ struct Seen {
     asked: usize,
     /// What the platform got.
     delivered: Vec<String>,
+    /// Marks of the changing tool.
+    marks: usize,
 }
 
 /// A message's way through a kill.
@@ -28,6 +31,21 @@ struct Story {
     open: Open,
     /// After the restart, with everything at its end.
     after: Seen,
+    record: Record,
+}
+
+impl Story {
+    /// The result of its one call of a tool: whether it failed, and its words.
+    fn result(&self) -> (bool, String) {
+        let talks = self.record.talks.iter().flat_map(|talk| transcript::read(talk).unwrap());
+        let mut results = talks.filter_map(|line| match line {
+            Line::Result { is_error, text, .. } => Some((is_error, text)),
+            Line::User(_) | Line::Assistant { .. } | Line::Note => None,
+        });
+        let result = results.next().unwrap();
+        assert_eq!(results.next(), None);
+        result
+    }
 }
 
 fn chat() -> Chat {
@@ -44,6 +62,7 @@ fn seen(rig: &Rig) -> Seen {
         told: message.told.clone(),
         asked: rig.mind.log().len(),
         delivered: sent.into_iter().map(|sent| sent.visible).collect(),
+        marks: rig.effects().values().sum(),
     }
 }
 
@@ -69,7 +88,7 @@ async fn story(place: &str, source: Source, kind: Kind) -> Story {
     let verdict = check::check(&record, snapshot::pieces);
     assert!(verdict.violations.is_empty(), "{place}: {:#?}\nkept: {}", verdict.violations, rig.keep().display());
     let after = seen(&rig);
-    Story { at_death, open: record.kills[0].open.clone(), after }
+    Story { at_death, open: record.kills[0].open.clone(), after, record }
 }
 
 async fn by_client(place: &str, kind: Kind) -> Story {
@@ -122,6 +141,41 @@ async fn killed_after_consume_the_run_is_resumed() {
         assert_eq!((story.open.waiting, story.open.runs.len()), (0, 1));
         assert_eq!(story.after.asked, story.at_death.asked + 1);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_before_intent_the_call_was_not_started() {
+    let story = by_client("intent.before", Kind::Change).await;
+    assert_eq!((story.open.intents.len(), story.at_death.marks), (0, 0));
+    let (is_error, text) = story.result();
+    assert!(is_error && !check::says_unknown(&text), "{text}");
+    assert_eq!(story.after.marks, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_after_intent_the_outcome_is_unknown() {
+    let story = by_client("intent.after", Kind::Change).await;
+    assert_eq!((story.open.intents.len(), story.at_death.marks), (1, 0));
+    let (is_error, text) = story.result();
+    assert!(is_error && check::says_unknown(&text), "{text}");
+    assert_eq!(story.after.marks, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_before_outcome_it_was_done_once_and_is_unknown() {
+    let story = by_client("outcome.before", Kind::Change).await;
+    assert_eq!((story.open.intents.len(), story.at_death.marks), (1, 1));
+    let (is_error, text) = story.result();
+    assert!(is_error && check::says_unknown(&text), "{text}");
+    assert_eq!(story.after.marks, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_after_outcome_it_was_done_once_and_is_known() {
+    let story = by_client("outcome.after", Kind::Change).await;
+    assert_eq!((story.open.intents.len(), story.at_death.marks), (0, 1));
+    assert!(!story.result().0);
+    assert_eq!(story.after.marks, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
