@@ -46,7 +46,7 @@ async fn kills_at_random_instants_lose_nothing() {
         let fate = if dice.random_range(0..4) == 0 {
             Fate::Starting(Duration::from_micros(dice.random_range(0..400_000)))
         } else {
-            Fate::Talking(Duration::from_micros(dice.random_range(0..250_000)))
+            Fate::Talking(Duration::from_micros(dice.random_range(0..350_000)))
         };
         drive::live(&mut rig, &fate).await;
     }

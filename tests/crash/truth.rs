@@ -77,10 +77,13 @@ async fn story(place: &str, source: Source, kind: Kind) -> Story {
         }
     }
     let mut process = rig.start(Some(&format!("{place}:1:kill")));
-    let line = rig.must_connect(&mut process).await;
-    let death = tokio::time::timeout(WORK_PATIENCE, process.ended());
-    let status = drive::talk(&rig, &line, death, false).await;
-    assert_killed(status.unwrap_or_else(|_| panic!("{place} was not passed")));
+    // A chat's message may be on its way, and the daemon dead, before a client is let in.
+    if let Some(line) = rig.connect(&mut process).await {
+        let death = tokio::time::timeout(WORK_PATIENCE, process.ended());
+        let passed = drive::talk(&rig, &line, death, false).await;
+        assert!(passed.is_ok(), "{place} was not passed");
+    }
+    assert_killed(process.ended().await);
     rig.buried(place.to_owned()).await;
     let at_death = seen(&rig);
     drive::finish(&mut rig).await;
