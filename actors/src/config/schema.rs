@@ -23,7 +23,7 @@ use reader::{Context, Section};
 
 pub use agents::{
     AgentDefaults, AgentEntry, AgentsConfig, BlockConfig, BreakPreference, CompactionConfig, ContextInjection,
-    MemoryFlushConfig, ModelChoice, PromptConfig, PromptOverrides,
+    MemoryFlushConfig, ModelChoice, PromptConfig, PromptOverrides, StartupConfig,
 };
 pub use channels::ChannelsConfig;
 pub use channels::telegram::{TelegramAccountConfig, TelegramConfig};

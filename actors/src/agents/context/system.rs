@@ -60,7 +60,12 @@ pub(in crate::agents) async fn gather(job: &RunJob, services: &RunServices, port
     let audience = Audience::of(&job.session);
     let tools = tools(services);
     let wanted = is_injected(&settings, &job.history);
-    let found = {
+    let days = if audience.is_private() && begins(&job.history) {
+        days(services.clock.now_ms(), settings.startup.days)
+    } else {
+        Vec::new()
+    };
+    let (found, recent) = {
         let (folder, skip, run) = (folder.clone(), settings.clone(), job.run.clone());
         port.offload(move || {
             if !skip.skip_bootstrap
@@ -68,7 +73,10 @@ pub(in crate::agents) async fn gather(job: &RunJob, services: &RunServices, port
             {
                 tracing::warn!(run_id = %run, %error, "the workspace can't be made");
             }
-            if wanted { workspace::read(&folder, files::visible(audience)) } else { Vec::new() }
+            let found = if wanted { workspace::read(&folder, files::visible(audience)) } else { Vec::new() };
+            let limits = skip.startup;
+            let recent = workspace::notes(&folder, &days, limits.file_bytes, limits.file_chars, limits.total_chars);
+            (found, recent)
         })
         .await
         .unwrap_or_default()
@@ -85,6 +93,7 @@ pub(in crate::agents) async fn gather(job: &RunJob, services: &RunServices, port
         may_be_silent: may_be_silent(audience, &settings),
         date: date(services.clock.now_ms()),
         host: host(),
+        recent,
         notes: job.notes.clone(),
     };
     let prompt = assemble(&facts);
@@ -105,6 +114,19 @@ pub(in crate::agents) async fn gather(job: &RunJob, services: &RunServices, port
     let overhead = text_tokens(&prompt.stable) + text_tokens(&prompt.turn) + listed.sum::<u64>();
     let may_be_silent = facts.may_be_silent;
     RunContext { prompt, report, tools, may_be_silent, audience, workspace: folder, overhead }
+}
+
+/// True in the first turn of a conversation: no model has said anything yet.
+fn begins(history: &[Message]) -> bool {
+    let said = |message: &Message| matches!(message, Message::Assistant { provider, .. } if provider != "openclawd");
+    !history.iter().any(said) && !history.first().is_some_and(crate::agents::compaction::is_summary)
+}
+
+/// The last days where the gateway runs, today first.
+fn days(now: EpochMs, count: u32) -> Vec<String> {
+    let today: DateTime<Local> = Local.timestamp_millis_opt(now).single().unwrap_or_default();
+    let day = |back: u32| today.date_naive() - chrono::Days::new(u64::from(back));
+    (0..count).map(|back| day(back).format("%Y-%m-%d").to_string()).collect()
 }
 
 /// Whether workspace files are part of this turn's prompt.
@@ -180,6 +202,20 @@ mod tests {
             let got = [&first[..], &later, &shortened].map(|history| is_injected(&settings, history));
             assert_eq!(got, expected, "{injection:?}");
         }
+    }
+
+    #[test]
+    fn a_conversation_begins_until_a_model_has_spoken() {
+        let assistant = crate::agents::compaction::cut::tests::assistant;
+        let mut command = assistant("New conversation started.", &[]);
+        if let Message::Assistant { provider, .. } = &mut command {
+            *provider = "openclawd".into();
+        }
+        assert!(begins(&[command.clone(), Message::user("hi", 0)]));
+        assert!(!begins(&[Message::user("hi", 0), assistant("hello", &[]), Message::user("and?", 1)]));
+        assert!(!begins(&[summary_message("s", None, 0), Message::user("hi", 0)]));
+        let days = days(1_763_726_400_000, 2);
+        assert!(days.len() == 2 && days[0] > days[1] && days[1].starts_with("2025-11-"), "{days:?}");
     }
 
     #[test]

@@ -58,6 +58,8 @@ pub struct PromptFacts {
     pub date: String,
     /// Name of the machine.
     pub host: String,
+    /// What was noted in the last days; empty except in the first turn of a private conversation.
+    pub recent: String,
     /// Notes for this turn alone.
     pub notes: Vec<String>,
 }
@@ -111,6 +113,7 @@ pub fn assemble(facts: &PromptFacts) -> SystemPrompt {
         push(&mut turn, "Sub-agent", SUB_AGENT);
     }
     push(&mut turn, "Temporal Context", &format!("Today is {}. Ask a tool when you need the time of day.", facts.date));
+    push(&mut turn, "Recent Notes", &facts.recent);
     push(&mut turn, "Notes For This Turn", &facts.notes.join("\n"));
     push(&mut turn, "Runtime", &runtime(facts));
     SystemPrompt { stable, turn, file_chars }
@@ -264,6 +267,7 @@ mod tests {
             may_be_silent: false,
             date: "Saturday, 21 November 2026 (UTC+01:00)".into(),
             host: "box".into(),
+            recent: String::new(),
             notes: Vec::new(),
         }
     }

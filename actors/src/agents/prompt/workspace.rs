@@ -112,20 +112,42 @@ pub fn read<'a>(folder: &Path, known: impl IntoIterator<Item = &'a Known>) -> Ve
         .into_iter()
         .map(|known| WorkspaceFile {
             name: known.name,
-            text: read_file(&folder.join(known.name)),
+            text: read_file(&folder.join(known.name), MAX_BYTES),
             is_required: known.is_required,
         })
         .collect()
 }
 
+/// The notes of these days (`YYYY-MM-DD`, the newest first), each cut to `chars` characters, all together to `total`. Days
+/// without notes are left out.
+#[must_use]
+pub fn notes(folder: &Path, days: &[String], bytes: u64, chars: usize, total: usize) -> String {
+    let memory = folder.join("memory");
+    // A link could lead out of the workspace.
+    if !fs::symlink_metadata(&memory).is_ok_and(|found| found.is_dir()) {
+        return String::new();
+    }
+    let (mut text, mut left) = (String::new(), total);
+    for day in days {
+        let Some(found) = read_file(&memory.join(format!("{day}.md")), bytes) else { continue };
+        let kept: String = found.trim().chars().take(chars.min(left)).collect();
+        if kept.is_empty() {
+            continue;
+        }
+        left -= kept.chars().count();
+        text += &format!("### {day}\n{kept}\n");
+    }
+    text
+}
+
 /// The text of a regular file. Links are not followed: a link could show a group what lies outside the workspace.
-fn read_file(path: &Path) -> Option<String> {
+fn read_file(path: &Path, most: u64) -> Option<String> {
     let found = fs::symlink_metadata(path).ok()?;
     if !found.is_file() {
         return None;
     }
     let mut bytes = Vec::new();
-    match fs::File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut bytes)) {
+    match fs::File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes)) {
         Ok(_) => Some(String::from_utf8_lossy(&bytes).into_owned()),
         Err(error) => {
             tracing::warn!(path = %path.display(), %error, "a workspace file can't be read");
@@ -163,6 +185,21 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         create(home.path(), &[String::from("SOUL.md"), String::from("AGENTS.md")]).unwrap();
         assert_eq!(names(home.path()), ["AGENTS.md", "BOOTSTRAP.md", "IDENTITY.md", "USER.md"]);
+    }
+
+    #[test]
+    fn notes_of_the_last_days_are_cut_to_their_limits() {
+        let home = tempfile::tempdir().unwrap();
+        let days = ["2026-11-21", "2026-11-20", "2026-11-19"].map(String::from);
+        assert_eq!(notes(home.path(), &days, 100, 100, 100), "");
+        fs::create_dir(home.path().join("memory")).unwrap();
+        fs::write(home.path().join("memory/2026-11-21.md"), "t".repeat(50)).unwrap();
+        fs::write(home.path().join("memory/2026-11-19.md"), "o".repeat(50)).unwrap();
+        let text = notes(home.path(), &days, 1000, 30, 40);
+        assert!(text.starts_with("### 2026-11-21\nttt") && !text.contains("11-20"), "{text}");
+        let (today, older) = text.split_once("### 2026-11-19").unwrap();
+        let counts = (today.matches('t').count(), older.matches('o').count());
+        assert_eq!(counts, (30, 10));
     }
 
     #[test]

@@ -11,7 +11,7 @@ pub(super) mod prompt;
 pub(super) mod streaming;
 
 pub use compaction::{CompactionConfig, MemoryFlushConfig};
-pub use prompt::{ContextInjection, PromptConfig, PromptOverrides};
+pub use prompt::{ContextInjection, PromptConfig, PromptOverrides, StartupConfig};
 pub use streaming::{BlockConfig, BreakPreference};
 
 /// Keys with an effect.

@@ -21,6 +21,32 @@ fn no_file_means_defaults() {
 }
 
 #[test]
+fn prompts_blocks_and_histories_can_be_set_and_agents_have_their_own() {
+    let place = Place::with(
+        r#"{ agents: { defaults: {
+            bootstrapMaxChars: 100, contextInjection: "never", silentReply: { group: "disallow" },
+            startupContext: { enabled: false },
+            compaction: { enabled: false, mode: "default", qualityGuard: { enabled: false }, memoryFlush: { softThresholdTokens: 5 } },
+            blockStreamingDefault: "on", blockStreamingChunk: { minChars: 10, maxChars: 20, breakPreference: "sentence" },
+            blockStreamingCoalesce: { minChars: 1500 },
+        }, entries: { main: {}, work: { bootstrapMaxChars: 7, contextInjection: "always" } } } }"#,
+    );
+    let snapshot = place.load();
+    assert_eq!(snapshot.warnings, [""; 0]);
+    let agents = &snapshot.config.agents;
+    let main = agents.prompt_of(&AgentId::normalised("main"));
+    assert_eq!((main.file_chars, main.injection, main.total_chars), (100, ContextInjection::Never, 60_000));
+    assert!(!main.group_silence && main.internal_silence && main.startup.days == 0);
+    let work = agents.prompt_of(&AgentId::normalised("work"));
+    assert_eq!((work.file_chars, work.injection), (7, ContextInjection::Always));
+    let compaction = &agents.defaults.compaction;
+    assert!(!compaction.enabled && !compaction.safeguard && compaction.quality_retries.is_none());
+    assert_eq!((compaction.flush.soft_tokens, compaction.keep_recent_tokens), (5, 20_000));
+    let blocks = &agents.defaults.blocks;
+    assert_eq!((blocks.min_chars, blocks.max_chars, blocks.prefer), (1500, 1500, BreakPreference::Sentence));
+}
+
+#[test]
 fn an_everyday_file_is_read_without_a_word() {
     let place = Place::with(
         r#"{

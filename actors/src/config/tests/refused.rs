@@ -124,6 +124,26 @@ fn values_of_secrets_are_never_quoted() {
 }
 
 #[test]
+fn sizes_of_prompts_blocks_and_histories_have_bounds() {
+    for (text, want) in [
+        (
+            "blockStreamingChunk: { minChars: 900, maxChars: 500 }",
+            "blockStreamingChunk.minChars: 900, expected at most maxChars, 500",
+        ),
+        ("bootstrapMaxChars: 0", "bootstrapMaxChars: 0, expected an integer from 1 to 1000000"),
+        (
+            "compaction: { qualityGuard: { maxRetries: 9 } }",
+            "qualityGuard.maxRetries: 9, expected an integer from 0 to 5",
+        ),
+        ("compaction: { mode: 'safe' }", "compaction.mode: \"safe\", expected"),
+    ] {
+        let issues = Place::with(&format!("{{ agents: {{ defaults: {{ {text} }} }} }}")).issues();
+        assert_eq!(issues.len(), 1, "{issues:?}");
+        assert!(issues[0].to_string().contains(want), "{}", issues[0]);
+    }
+}
+
+#[test]
 fn what_is_no_readable_file_is_said_plainly() {
     let place = Place::new();
     fs::create_dir(place.path("openclaw.json")).unwrap();

@@ -9,6 +9,11 @@ pub(in crate::config::schema) const USED: &[&str] = &[
     "agents.defaults.contextInjection",
     "agents.defaults.skipBootstrap",
     "agents.defaults.skipOptionalBootstrapFiles[]",
+    "agents.defaults.startupContext.enabled",
+    "agents.defaults.startupContext.dailyMemoryDays",
+    "agents.defaults.startupContext.maxFileBytes",
+    "agents.defaults.startupContext.maxFileChars",
+    "agents.defaults.startupContext.maxTotalChars",
     "agents.defaults.silentReply.group",
     "agents.defaults.silentReply.internal",
     "agents.entries.*.bootstrapMaxChars",
@@ -32,6 +37,8 @@ pub struct PromptConfig {
     pub skip_bootstrap: bool,
     /// Optional files that are not created.
     pub skip_optional: Vec<String>,
+    /// Notes of the last days in the first turn of a conversation.
+    pub startup: StartupConfig,
     /// Whether a group may be left without an answer.
     pub group_silence: bool,
     /// Whether a session without a person may end without an answer.
@@ -47,9 +54,29 @@ impl Default for PromptConfig {
             injection: ContextInjection::Always,
             skip_bootstrap: false,
             skip_optional: Vec::new(),
+            startup: StartupConfig::default(),
             group_silence: true,
             internal_silence: true,
         }
+    }
+}
+
+/// Notes of the last days in the first turn of a conversation. Defaults are OpenClaw's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StartupConfig {
+    /// Days, today among them; none switches it off.
+    pub days: u32,
+    /// Bytes of a day that are read.
+    pub file_bytes: u64,
+    /// Characters of a day.
+    pub file_chars: usize,
+    /// Characters of all days.
+    pub total_chars: usize,
+}
+
+impl Default for StartupConfig {
+    fn default() -> Self {
+        Self { days: 2, file_bytes: 16_384, file_chars: 1200, total_chars: 2800 }
     }
 }
 
@@ -92,9 +119,23 @@ pub(super) fn read(defaults: &Section<'_>) -> PromptConfig {
     PromptConfig {
         skip_bootstrap: defaults.flag("skipBootstrap").unwrap_or(false),
         skip_optional: defaults.texts("skipOptionalBootstrapFiles").unwrap_or_default(),
+        startup: startup(&defaults.section("startupContext")),
         group_silence: may("group").unwrap_or(usual.group_silence),
         internal_silence: may("internal").unwrap_or(usual.internal_silence),
         ..overrides(defaults).over(&usual)
+    }
+}
+
+fn startup(section: &Section<'_>) -> StartupConfig {
+    let usual = StartupConfig::default();
+    let chars = |key: &str| section.integer(key, 1..=MAX_CHARS).and_then(|n| usize::try_from(n).ok());
+    let days = section.integer("dailyMemoryDays", 1..=14).and_then(|days| u32::try_from(days).ok());
+    let is_on = section.flag("enabled").unwrap_or(true);
+    StartupConfig {
+        days: if is_on { days.unwrap_or(usual.days) } else { 0 },
+        file_bytes: section.integer("maxFileBytes", 1..=MAX_CHARS).unwrap_or(usual.file_bytes),
+        file_chars: chars("maxFileChars").unwrap_or(usual.file_chars),
+        total_chars: chars("maxTotalChars").unwrap_or(usual.total_chars),
     }
 }
 
