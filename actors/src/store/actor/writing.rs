@@ -205,11 +205,18 @@ pub(super) fn report<T: Send + 'static>(
     done: impl FnOnce(T) -> StoreMessage + Send + 'static,
     failed: impl FnOnce(StoreError) -> StoreMessage + Send + 'static,
 ) {
-    let (job, reporter) = (ctx.blocking(work), ctx.reporter());
+    let (job, reporter) = (own_thread(work), ctx.reporter());
     ctx.spawn_scoped(async move {
         reporter.send(match job.await {
-            Some(result) => done(result),
-            None => failed(StoreError::Engine(Arc::from("a write panicked"))),
+            Ok(result) => done(result),
+            Err(_) => failed(StoreError::Engine(Arc::from("a write panicked"))),
         });
     });
+}
+
+/// A thread beside the bounded pool, in which files of others that hang could take all the room. The actor has one job of
+/// each kind at a time; each goes on to its end when the actor dies, and the next opening waits for it.
+#[expect(clippy::disallowed_methods, reason = "bounded by the actor, and must not wait behind anybody's files")]
+fn own_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> tokio::task::JoinHandle<T> {
+    tokio::task::spawn_blocking(work)
 }
