@@ -198,6 +198,17 @@ fn a_first_start_under_way_counts_as_running_and_a_later_one_as_coming_back() {
 }
 
 #[test]
+fn a_child_stopped_by_hand_before_the_first_start_stays_down() {
+    let mut rig = Rig::new(Strategy::OneForOne, 5, vec![child(Restart::Permanent)]);
+    assert_eq!(word(rig.add("early", child(Restart::Permanent))), "started");
+    rig.admin(Request::Terminate("early".into()));
+    rig.log.clear();
+    rig.feed(Input::StartAll);
+    assert_eq!(rig.log, ["start 0#1", "booted true"]);
+    assert_eq!(rig.phase(1), Some(Phase::Down(Down::Exited)));
+}
+
+#[test]
 fn start_now_waits_for_a_start_that_is_under_way() {
     let mut rig = Rig::booted(Strategy::OneForOne, 5, vec![isolated(backoff(3, Exhausted::GiveUp))]);
     rig.exits(0, error());
