@@ -202,6 +202,8 @@ async fn a_new_conversation_archives_the_old_one() {
     let (client, witness) = gateway.talk().await;
     for (id, text) in [("1", "old words"), ("2", "/new"), ("3", "new words"), ("4", "/reset with a greeting")] {
         send(&client, "a", id, text).await;
+        // A new conversation would abort the one that is under way.
+        witness.end_of(id).await;
     }
     let runs: Vec<String> = (1..=4).map(|n| n.to_string()).collect();
     let ends = witness.ends_of(&runs).await;

@@ -161,7 +161,7 @@ fn a_used_up_window_makes_the_child_wait_until_there_is_room() {
 fn a_hand_that_acts_empties_the_window() {
     let budget = Budget { max: 1, per: Duration::from_secs(3600) };
     let policy = BackoffPolicy { window: Some(budget), max_attempts: None, ..backoff(0, Exhausted::GiveUp) };
-    for request in [Request::Restart("c0".into()), Request::ResetBackoff("c0".into())] {
+    for request in [Request::StartNow("c0".into()), Request::ResetBackoff("c0".into())] {
         let mut rig = Rig::booted(Strategy::OneForOne, 0, vec![isolated(policy.clone())]);
         rig.exits(0, error());
         rig.advance(Duration::from_secs(5));
@@ -176,25 +176,18 @@ fn a_hand_that_acts_empties_the_window() {
 
 #[test]
 fn a_first_start_under_way_counts_as_running_and_a_later_one_as_coming_back() {
-    let answer = |rig: &mut Rig, request| {
-        rig.admin(request);
-        rig.replies.pop().map(|(_, answer)| answer.map(|_| ()))
-    };
     let mut rig = Rig::new(Strategy::OneForOne, 5, vec![isolated(backoff(3, Exhausted::GiveUp))]);
     rig.manual = true;
     rig.feed(Input::StartAll);
-    assert_eq!(answer(&mut rig, Request::Restart("c0".into())), Some(Err(AdminError::Running)));
-    assert_eq!(answer(&mut rig, Request::Delete("c0".into())), Some(Err(AdminError::Running)));
+    let (restart, delete) = (|| Request::Restart("c0".into()), || Request::Delete("c0".into()));
+    assert!(matches!(rig.ask(restart()), Some(Err(AdminError::Running))));
+    assert!(matches!(rig.ask(delete()), Some(Err(AdminError::Running))));
     rig.feed(Input::Started { key: 0, inc: 1, outcome: Ok(Birth::Up) });
-    rig.exits(0, error());
+    rig.ends(0, 1, error());
     rig.advance(Duration::from_secs(5));
-    assert_eq!(answer(&mut rig, Request::Restart("c0".into())), Some(Err(AdminError::Restarting)));
+    assert!(matches!(rig.ask(restart()), Some(Err(AdminError::Restarting))));
     rig.admin(Request::StartNow("c0".into()));
-    assert_eq!(
-        answer(&mut rig, Request::Restart("c0".into())),
-        Some(Err(AdminError::Running)),
-        "somebody waits for it"
-    );
+    assert!(matches!(rig.ask(restart()), Some(Err(AdminError::Running))), "somebody waits for it");
 }
 
 #[test]
@@ -206,6 +199,37 @@ fn a_child_stopped_by_hand_before_the_first_start_stays_down() {
     rig.feed(Input::StartAll);
     assert_eq!(rig.log, ["start 0#1", "booted true"]);
     assert_eq!(rig.phase(1), Some(Phase::Down(Down::Exited)));
+}
+
+#[test]
+fn a_round_that_is_widened_counts_the_starts_of_older_siblings_under_way() {
+    let mut rig = Rig::booted(Strategy::RestForOne, 9, vec![child(Restart::Permanent); 4]);
+    rig.machine.rules.starts_at_once = 2;
+    rig.manual = true;
+    let inc = |rig: &Rig, key| rig.machine.child(key).map_or(0, |child| child.inc);
+    rig.ends(0, 1, error());
+    for key in [3, 2, 1] {
+        rig.ends(key, 1, ExitReason::shutdown("shutdown"));
+    }
+    assert_eq!((rig.phase(0), rig.phase(1)), (Some(Phase::Starting), Some(Phase::Starting)));
+    rig.feed(Input::Started { key: 1, inc: inc(&rig, 1), outcome: Ok(Birth::Up) });
+    assert_eq!(rig.phase(2), Some(Phase::Starting));
+    // The younger of the two goes, while the older one's start is still under way.
+    rig.ends(1, inc(&rig, 1), error());
+    rig.ends(2, inc(&rig, 2), ExitReason::shutdown("shutdown"));
+    let phases = [0, 1, 2, 3].map(|key| rig.phase(key));
+    let starting = phases.iter().filter(|phase| **phase == Some(Phase::Starting)).count();
+    assert_eq!((starting, phases[2]), (2, Some(Phase::Queued)), "{phases:?}");
+}
+
+#[test]
+fn an_older_sibling_that_fails_while_a_round_stops_the_younger_ones_counts() {
+    let mut rig = Rig::booted(Strategy::RestForOne, 1, vec![child(Restart::Permanent); 3]);
+    rig.manual = true;
+    rig.ends(1, 1, error());
+    assert_eq!(rig.log, ["stop 2#1"]);
+    rig.ends(0, 1, error());
+    assert!(rig.log.contains(&String::from("meltdown")), "{:?}", rig.log);
 }
 
 #[test]
