@@ -8,6 +8,7 @@ pub mod compaction;
 pub mod context;
 pub mod contract;
 pub mod event;
+pub mod loop_detection;
 pub mod model_call;
 mod port;
 pub mod prompt;

@@ -189,3 +189,6 @@ impl Calls {
 pub(super) fn unfinished(fate: Fate, text: impl Into<String>) -> ToolResult {
     Err(ToolError::Unfinished { fate, text: text.into() })
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ use tokio::sync::mpsc;
 
 use super::calls::{Planned, ToolRequest, unfinished};
 use super::contract::{RunJob, RunServices, Unsettled};
+use super::loop_detection::{Kind, LoopDetection, Made, Verdict};
 use super::port::TurnPort;
 use super::run::RunMessage;
 use super::tool_call::ToolResult;
@@ -22,6 +23,8 @@ const USUAL_WINDOW: u64 = 200_000;
 pub(super) struct Stepped {
     /// Tools that were called with success.
     pub(super) succeeded: Vec<String>,
+    /// Why the run is to end here.
+    pub(super) end: Option<String>,
 }
 
 /// Stores the model's message, carries out its calls, stores their results. `None` when the turn can't go on.
@@ -29,6 +32,7 @@ pub(super) async fn step(
     job: &mut RunJob,
     services: &RunServices,
     port: &TurnPort,
+    loops: &mut LoopDetection,
     message: Message,
     calls: Vec<ToolRequest>,
 ) -> Option<Stepped> {
@@ -37,12 +41,35 @@ pub(super) async fn step(
         return None;
     }
     job.history.push(message);
-    let planned = calls.into_iter().map(|request| Planned { request, verdict: None }).collect();
-    carry_out(job, services, port, planned, window).await
+    let made: Vec<Made> = calls.iter().map(|call| made(services, call)).collect();
+    let (refused, end) = match loops.before(&made) {
+        Verdict::Go => (None, None),
+        Verdict::Block(text) => (Some(text), None),
+        Verdict::End(text) => (Some(text.clone()), Some(text)),
+    };
+    let verdict = || refused.as_ref().map(|text| unfinished(Fate::Blocked, text.clone()));
+    let planned = calls.into_iter().map(|request| Planned { request, verdict: verdict() }).collect();
+    let stepped = carry_out(job, services, port, loops, planned, window).await?;
+    Some(Stepped { end, ..stepped })
+}
+
+/// A call as far as loops are concerned.
+fn made(services: &RunServices, call: &ToolRequest) -> Made {
+    let kind = match services.tools.get(&call.name) {
+        None => Kind::Unknown,
+        Some(tool) if tool.capabilities().is_poll => Kind::Poll,
+        Some(_) => Kind::Other,
+    };
+    Made::new(&call.name, &call.arguments, kind)
 }
 
 /// Settles the calls an earlier attempt left open: those that may be repeated are, the others are told.
-pub(super) async fn take_up(job: &mut RunJob, services: &RunServices, port: &TurnPort) -> Option<Stepped> {
+pub(super) async fn take_up(
+    job: &mut RunJob,
+    services: &RunServices,
+    port: &TurnPort,
+    loops: &mut LoopDetection,
+) -> Option<Stepped> {
     let unsettled = std::mem::take(&mut job.unsettled);
     if unsettled.is_empty() {
         return Some(Stepped::default());
@@ -56,13 +83,14 @@ pub(super) async fn take_up(job: &mut RunJob, services: &RunServices, port: &Tur
             Unsettled::Told { request, fate, text } => Planned { request, verdict: Some(unfinished(fate, text)) },
         })
         .collect();
-    carry_out(job, services, port, planned, window).await
+    carry_out(job, services, port, loops, planned, window).await
 }
 
 async fn carry_out(
     job: &mut RunJob,
     services: &RunServices,
     port: &TurnPort,
+    loops: &mut LoopDetection,
     planned: Vec<Planned>,
     window: u64,
 ) -> Option<Stepped> {
@@ -78,7 +106,8 @@ async fn carry_out(
         if result.is_ok() && !stepped.succeeded.contains(&request.name) {
             stepped.succeeded.push(request.name.clone());
         }
-        let message = tool_message(request, result, result_chars.min(room), services);
+        let note = watch(loops, services, &request, &result);
+        let message = tool_message(request, result, note, result_chars.min(room), services);
         room = room.saturating_sub(message.text().chars().count());
         if !port.sink.append(message.clone()).await {
             return None;
@@ -94,7 +123,23 @@ async fn carry_out(
     Some(stepped)
 }
 
-fn tool_message(call: ToolRequest, result: ToolResult, room: usize, services: &RunServices) -> Message {
+/// What is to be told with a result because it shows a loop.
+fn watch(loops: &mut LoopDetection, services: &RunServices, call: &ToolRequest, result: &ToolResult) -> Option<String> {
+    let text = match result {
+        Ok(output) => output.text.clone(),
+        Err(ToolError::Unfinished { fate: Fate::Blocked | Fate::Skipped | Fate::Aborted, .. }) => return None,
+        Err(error) => error.to_string(),
+    };
+    loops.after(made(services, call), &text)
+}
+
+fn tool_message(
+    call: ToolRequest,
+    result: ToolResult,
+    note: Option<String>,
+    room: usize,
+    services: &RunServices,
+) -> Message {
     let is_error = result.is_err();
     let (text, details) = match result {
         Ok(output) => (output.text, output.details),
@@ -107,10 +152,15 @@ fn tool_message(call: ToolRequest, result: ToolResult, room: usize, services: &R
             (error.to_string(), fate.map(Fate::details))
         }
     };
+    let mut text = truncate::cut(text, room);
+    if let Some(note) = note {
+        text.push_str("\n\n");
+        text.push_str(&note);
+    }
     Message::ToolResult {
         tool_call_id: call.id,
         tool_name: call.name,
-        content: vec![TextPart { text: truncate::cut(text, room) }],
+        content: vec![TextPart { text }],
         details,
         is_error,
         timestamp: services.clock.now_ms(),

@@ -9,6 +9,7 @@ use super::compaction::{self, drive::Shortened};
 use super::context::{self, system::RunContext};
 use super::contract::{RunFailure, RunJob, RunOutcome, RunResult, RunServices};
 use super::event::{RunEventKind, RunPhase};
+use super::loop_detection::LoopDetection;
 use super::model_call::{self, Ask, Called};
 use super::port::TurnPort;
 use super::receive::Shown;
@@ -30,6 +31,7 @@ pub(super) struct Turn {
     is_last_pass: bool,
     /// The history was shortened because the model refused it, and no call has succeeded since.
     was_too_long: bool,
+    loops: LoopDetection,
 }
 
 /// Does one turn.
@@ -50,7 +52,8 @@ pub(super) async fn drive(mut job: RunJob, services: RunServices, port: TurnPort
             let blocks = &config.config.agents.defaults.blocks;
             let blocks = (blocks.enabled && job.channel.is_some()).then(|| blocks.clone());
             let shown = Shown::new(job.attempt > 1).in_blocks(blocks, job.streamed.clone());
-            let mut turn = Turn { context, failover, shown, is_last_pass: false, was_too_long: false };
+            let loops = LoopDetection::new(config.config.tools.loop_detection);
+            let mut turn = Turn { context, failover, shown, is_last_pass: false, was_too_long: false, loops };
             rounds(&mut job, &services, &port, &mut tally, &mut turn).await
         }
         None => RunOutcome::Failed(model_call::no_model()),
@@ -74,7 +77,7 @@ async fn rounds(
     if let Some(wishes) = job.compact.clone() {
         return compaction::drive::on_command(job, services, port, tally, turn, &wishes).await;
     }
-    let taken_up = tool_step::take_up(job, services, port).await;
+    let taken_up = tool_step::take_up(job, services, port, &mut turn.loops).await;
     if let Round::End(end) = after_step(taken_up, port, tally) {
         return *end;
     }
@@ -140,7 +143,7 @@ async fn round(job: &mut RunJob, services: &RunServices, port: &TurnPort, tally:
     if calls.is_empty() {
         return answered(job, tally, turn, message);
     }
-    let stepped = tool_step::step(job, services, port, message, calls).await;
+    let stepped = tool_step::step(job, services, port, &mut turn.loops, message, calls).await;
     let next = after_step(stepped, port, tally);
     if matches!(next, Round::Again) && services.config.current().config.agents.defaults.compaction.mid_turn {
         compaction::drive::before_call(job, services, port, tally, turn).await;
@@ -157,7 +160,10 @@ fn after_step(stepped: Option<Stepped>, port: &TurnPort, tally: &mut Tally) -> R
                     tally.tools.push(name);
                 }
             }
-            Round::Again
+            match stepped.end {
+                None => Round::Again,
+                Some(text) => Round::end(RunOutcome::Failed(RunFailure { text, kind: "unknown" })),
+            }
         }
         None if port.cancel.is_cancelled() => Round::end(RunOutcome::Aborted(None)),
         None => Round::end(RunOutcome::Failed(RunFailure {
@@ -206,7 +212,10 @@ async fn too_long(
     if !turn.was_too_long {
         turn.was_too_long = true;
         match compaction::drive::shorten(job, services, port, tally, turn, None, true).await {
-            Shortened::Done { .. } => return Round::Again,
+            Shortened::Done { .. } => {
+                turn.loops.compacted();
+                return Round::Again;
+            }
             Shortened::Aborted => return Round::end(RunOutcome::Aborted(None)),
             Shortened::Nothing => {}
             Shortened::Failed(why) => tracing::warn!(run_id = %job.run, why, "history not shortened"),

@@ -7,6 +7,9 @@ pub mod send;
 pub mod status;
 mod visibility;
 
+#[cfg(test)]
+mod tests;
+
 use super::contract::ToolError;
 use super::sessions_port::PortError;
 
