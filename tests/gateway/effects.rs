@@ -219,6 +219,24 @@ async fn calls_with_effects_go_one_after_the_other_and_pure_ones_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_comes_meanwhile_goes_before_calls_that_were_not_started() {
+    let field = Field::start().await;
+    field.server.script([
+        call("c1", "shoot", 1).and_call("c2", "shoot", json!({"n": 2})).and_call("c3", "look", json!({"n": 3})),
+        FakeTurn::text("as you say"),
+    ]);
+    send(&field.client, "a", "one", "go").await;
+    field.at_work("c1").await;
+    send(&field.client, "a", "two", "stop after this one").await;
+    field.gate.add_permits(3);
+    field.witness.end_of("one").await;
+    assert_eq!(field.calls().len(), 1, "{:?}", field.calls());
+    let results = field.results("a").await;
+    let told: Vec<_> = results.iter().map(|(id, _, outcome)| (id.as_str(), outcome.as_str())).collect();
+    assert_eq!(told, [("c1", ""), ("c2", "skipped"), ("c3", "skipped")]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_abort_leaves_one_result_for_each_call() {
     let field = Field::start().await;
     field.server.script([call("c1", "shoot", 1).and_call("c2", "look", json!({"n": 2}))]);

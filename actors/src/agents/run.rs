@@ -79,6 +79,8 @@ pub enum RunMessage {
     },
     /// A message waits to be taken in at the next safe point: what was not started of this step is left out.
     Steered,
+    /// What came meanwhile was taken in.
+    TookIn,
     /// Blocking work of the turn, to be done off the executor.
     Offload(Offload),
     /// Calls that were at work when the run was aborted had their time to end.
@@ -106,6 +108,8 @@ pub(super) struct RunState {
     pub(super) calls: Option<Calls>,
     pub(super) steps: u64,
     pub(super) result_chars: usize,
+    /// A message waits to be taken in.
+    pub(super) is_steered: bool,
     limit: Option<Duration>,
     is_late: bool,
 }
@@ -152,7 +156,7 @@ impl Actor for RunActor {
             let left = limit.saturating_sub(Duration::from_millis(u64::try_from(spent).unwrap_or(0)));
             ctx.send_after(left, RunMessage::TimeUp).detach();
         }
-        Ok(RunState { args, cancel, calls: None, steps: 0, result_chars: 0, limit, is_late: false })
+        Ok(RunState { args, cancel, calls: None, steps: 0, result_chars: 0, is_steered: false, limit, is_late: false })
     }
 
     async fn handle(&self, state: &mut RunState, message: RunMessage, ctx: &Ctx<RunMessage>) -> ActorResult {
@@ -165,7 +169,8 @@ impl Actor for RunActor {
             RunMessage::ToolIntended { step, index, is_durable } => state.tool_intended(step, index, is_durable, ctx),
             RunMessage::ToolDone { step, index, result } => state.tool_done(step, index, result, ctx),
             // The turn asks for messages at its safe points by itself.
-            RunMessage::Steered => state.skip_rest("skipped to process an incoming message", ctx),
+            RunMessage::Steered => state.steered(ctx),
+            RunMessage::TookIn => state.is_steered = false,
             RunMessage::Offload(Offload(work)) => {
                 let done = ctx.blocking(work);
                 ctx.spawn_scoped(async move {

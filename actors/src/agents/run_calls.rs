@@ -20,6 +20,8 @@ use crate::tools::workspace::WorkspacePlaces;
 /// How long calls that do something to the world may go on after an abort, so that their outcome is known. Less than
 /// what a session waits for its aborted run.
 const ABORT_GRACE: Duration = Duration::from_secs(2);
+/// What a call is told that gave way to a message.
+const SKIPPED: &str = "skipped to process an incoming message";
 /// Hex digits of the arguments' digest in a call's key: a provider may give an id a second time.
 const KEY_DIGITS: usize = 16;
 
@@ -46,14 +48,22 @@ impl RunState {
         self.calls = Some(calls);
         if self.cancel.is_cancelled() {
             self.abort_calls(ctx);
+        } else if self.is_steered {
+            self.skip_rest(ctx);
         } else {
             self.go_on(ctx);
         }
     }
 
+    /// A message came in, which goes before what was not started yet. It is taken in behind the results of this step.
+    pub(super) fn steered(&mut self, ctx: &Ctx<RunMessage>) {
+        self.is_steered = true;
+        self.skip_rest(ctx);
+    }
+
     /// Leaves out what was not started yet: each of those calls gets a result that says so.
-    pub(super) fn skip_rest(&mut self, reason: &str, ctx: &Ctx<RunMessage>) {
-        self.end_all(|calls| calls.waiting(), &|_| unfinished(Fate::Skipped, reason), ctx);
+    fn skip_rest(&mut self, ctx: &Ctx<RunMessage>) {
+        self.end_all(|calls| calls.waiting(), &|_| unfinished(Fate::Skipped, SKIPPED), ctx);
         self.go_on(ctx);
     }
 

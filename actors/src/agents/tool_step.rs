@@ -120,6 +120,7 @@ async fn carry_out(
     }
     // The safe point: what came meanwhile is taken in before the next call of the model.
     job.history.extend(port.sink.steered().await);
+    port.reporter.send(RunMessage::TookIn);
     Some(stepped)
 }
 

@@ -32,11 +32,13 @@ async fn work<T: Send + 'static>(
     work: impl FnOnce(&Workspace, &CancellationToken) -> Result<T, ToolError> + Send + 'static,
 ) -> Result<T, ToolError> {
     static ROOM: Semaphore = Semaphore::const_new(AT_ONCE);
-    let _room = ROOM.acquire().await.map_err(|_| aborted())?;
+    let room = ROOM.acquire().await.map_err(|_| aborted())?;
     let (places, cancel) = (context.workspace.clone(), context.cancel.clone());
     context
         .offload
         .run(move || {
+            // Work goes on when nobody waits for it any more, and takes its room until it ends.
+            let _room = room;
             if cancel.is_cancelled() {
                 return Err(aborted());
             }
