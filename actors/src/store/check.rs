@@ -12,7 +12,9 @@ use super::engine;
 use super::error::StoreError;
 use super::flush::Disk;
 use super::keys;
-use super::records::{AcceptRecord, DedupeRecord, LineRecord, OutboxRecord, ProjectionRecord, RunRecord, RunState};
+use super::records::{
+    AcceptRecord, DedupeRecord, IntentRecord, LineRecord, OutboxRecord, ProjectionRecord, RunRecord, RunState,
+};
 use super::rows::{self, SessionRow};
 use super::stats::session_folders;
 use super::transcripts;
@@ -61,6 +63,7 @@ struct Known {
     sessions: BTreeSet<String>,
     at_work: BTreeSet<String>,
     needed: Vec<(String, String)>,
+    intents: Vec<(Vec<u8>, IntentRecord)>,
     transcripts: Vec<(String, AgentId, String)>,
 }
 
@@ -83,6 +86,11 @@ pub(super) fn check(disk: &Disk) -> Result<Report, StoreError> {
     for (place, session) in &known.needed {
         if !known.sessions.contains(session) {
             report.add(place.as_str(), format!("its session {session} has no row"));
+        }
+    }
+    for (key, intent) in &known.intents {
+        if disk.engine.get(key)?.is_some() && !has_open_run(disk, intent)? {
+            report.add(keys::printable(key), format!("its run {} is over", intent.run_id));
         }
     }
     let pending = pending_files(disk)?;
@@ -127,6 +135,14 @@ fn pending_files(disk: &Disk) -> Result<BTreeSet<std::path::PathBuf>, StoreError
     Ok(pending)
 }
 
+/// True when the run that noted a call is still open.
+fn has_open_run(disk: &Disk, intent: &IntentRecord) -> Result<bool, StoreError> {
+    let key = [keys::folder(keys::RUN, &intent.session), intent.run_id.as_bytes().to_vec()].concat();
+    let Some(stored) = disk.engine.get(&key)? else { return Ok(false) };
+    let run: RunRecord = value::decode(&key, &disk.payloads.resolve(stored)?)?;
+    Ok(run.state == RunState::Open)
+}
+
 /// True when something was said in the session, so that there must be a transcript.
 fn has_history(disk: &Disk, agent: &AgentId, session: &str) -> Result<bool, StoreError> {
     let key = rows::key(agent, session);
@@ -164,6 +180,8 @@ fn read(key: &[u8], value: &[u8], known: &mut Known) -> Result<(), StoreError> {
         decodes::<DedupeRecord>(key, value)?;
     } else if is(keys::OUTBOX) {
         decodes::<OutboxRecord>(key, value)?;
+    } else if is(keys::INTENT) {
+        known.intents.push((key.to_vec(), value::decode(key, value)?));
     } else if is(keys::LINES) {
         decodes::<LineRecord>(key, value)?;
     } else if is("meta/projection/") {

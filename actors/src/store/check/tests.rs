@@ -73,6 +73,29 @@ fn an_open_run_without_a_session_is_named() {
 }
 
 #[test]
+fn a_noted_call_of_a_run_that_is_over_is_named() {
+    let (_folder, disk) = disk();
+    row(&disk, "agent:main:main", "");
+    run(&disk, "agent:main:main");
+    let intent = |run: &str| IntentRecord {
+        session: "agent:main:main".into(),
+        run_id: run.into(),
+        call_id: "c".into(),
+        key: "c".into(),
+        tool: "write".into(),
+        effect: super::super::records::EffectClass::Once,
+        arguments: String::new(),
+        at: 0,
+        epoch: 1,
+    };
+    for name in ["r", "gone"] {
+        let key = keys::named(keys::INTENT, name);
+        disk.write(vec![Commit::new().put(key, value::encode(&intent(name)).unwrap())]);
+    }
+    assert_eq!(problems(&disk), ["intent/gone: its run gone is over"]);
+}
+
+#[test]
 fn a_session_without_its_transcript_is_named() {
     let (_folder, disk) = disk();
     row(&disk, "agent:main:main", "s");
