@@ -19,6 +19,8 @@ const KILLS: usize = 100;
 const SEED: u64 = 20_261_121;
 /// Places that are passed rarely: the first time must do.
 const RARE: [&str; 4] = ["store.projection", "store.rename", "store.payload", "resume"];
+/// How often a named place is waited for.
+const TRIES: usize = 3;
 /// Longest time from the start of the process to the resumed call of a model, unless said otherwise: for a build
 /// without optimisation on a busy machine.
 const RESUME_MS: u64 = 10_000;
@@ -63,11 +65,15 @@ async fn kills_at_every_named_place_lose_nothing() {
     let mut missed = Vec::new();
     for name in names.iter().cycle().take(count) {
         let nth = if RARE.iter().any(|rare| name.starts_with(rare)) { 1 } else { dice.random_range(1..=3) };
-        if !drive::live(&mut rig, &Fate::At(name.clone(), nth)).await {
+        // A place that is not passed, such as resuming when nothing is open, is after one more kill in full work.
+        for _ in 0..TRIES {
+            if drive::live(&mut rig, &Fate::At(name.clone(), nth)).await {
+                break;
+            }
             missed.push(format!("{name}:{nth}"));
         }
     }
-    eprintln!("named places: {} kills, not passed in time: {missed:?}", count - missed.len());
+    eprintln!("named places: {} kills, not passed in time: {missed:?}", rig.kills.len());
     let never: Vec<&String> = names
         .iter()
         .filter(|name| {

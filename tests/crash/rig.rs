@@ -21,6 +21,9 @@ pub(crate) const CLIENT_KEYS: [&str; 3] = ["u", "v", "w"];
 /// Chats: account, and who writes.
 const CHATS: [(&str, i64); 4] = [("a", 7), ("a", 8), ("b", 7), ("b", 8)];
 
+/// How a chat is told that there is no answer.
+const FAILURE: &str = "I could not answer";
+
 /// See the module.
 pub(crate) struct Rig {
     folder: TempDir,
@@ -34,6 +37,8 @@ pub(crate) struct Rig {
     /// When each life began, and when it could be talked to, both since the first.
     pub(crate) starts: Vec<(Duration, Option<Duration>)>,
     delivered: Vec<Delivered>,
+    /// Failures that a chat is told once more, because a kill left open whether it had been.
+    told_again: BTreeMap<Chat, usize>,
     /// Messages of each platform that are in `delivered`.
     seen: BTreeMap<&'static str, usize>,
 }
@@ -70,6 +75,7 @@ impl Rig {
             kills: Vec::new(),
             starts: Vec::new(),
             delivered: Vec::new(),
+            told_again: BTreeMap::new(),
             seen: BTreeMap::new(),
         };
         rig.furnish();
@@ -150,6 +156,12 @@ impl Rig {
         }
         self.note_delivered();
         let open = snapshot::of(&self.home());
+        for sending in open.sending.iter().filter(|sending| sending.text.starts_with(FAILURE)) {
+            let last = self.delivered.iter().rev().find(|delivered| delivered.chat == sending.chat);
+            if last.is_some_and(|last| last.life == self.life && last.text == sending.text) {
+                *self.told_again.entry(sending.chat.clone()).or_default() += 1;
+            }
+        }
         self.kills.push(Kill { life: self.life, how, unanswered: self.book.all_open(), open });
         self.life += 1;
     }
@@ -178,11 +190,12 @@ impl Rig {
                     match mind::answered(&sent.visible) {
                         Some(id) if answered.contains(&id) => {}
                         Some(id) => answered.push(id),
-                        None if sent.visible.starts_with("I could not") => answered.push(""),
+                        None if sent.visible.starts_with(FAILURE) => answered.push(""),
                         None => {}
                     }
                 }
-                self.book.answered(&chat, answered.len());
+                let again = self.told_again.get(&chat).copied().unwrap_or(0);
+                self.book.answered(&chat, answered.len().saturating_sub(again));
             }
         }
     }
