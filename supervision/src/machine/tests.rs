@@ -233,6 +233,18 @@ fn an_older_sibling_that_fails_while_a_round_stops_the_younger_ones_counts() {
 }
 
 #[test]
+fn who_waits_for_a_start_is_refused_as_soon_as_the_supervisor_is_to_stop() {
+    let mut rig = Rig::booted(Strategy::OneForOne, 5, vec![child(Restart::Permanent)]);
+    rig.admin(Request::Terminate("c0".into()));
+    rig.replies.clear();
+    rig.manual = true;
+    rig.admin(Request::StartNow("c0".into()));
+    assert_eq!((rig.phase(0), rig.replies.len()), (Some(Phase::Starting), 0));
+    rig.feed(Input::Shutdown);
+    assert!(matches!(rig.replies[..], [(_, Err(AdminError::ShuttingDown))]), "{:?}", rig.replies);
+}
+
+#[test]
 fn start_now_waits_for_a_start_that_is_under_way() {
     let mut rig = Rig::booted(Strategy::OneForOne, 5, vec![isolated(backoff(3, Exhausted::GiveUp))]);
     rig.exits(0, error());
