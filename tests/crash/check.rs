@@ -119,7 +119,7 @@ fn conversations(record: &Record, verdict: &mut Verdict) -> BTreeMap<String, Tur
             match line {
                 Line::User(ids) if ids.is_empty() => verdict.violations.push(Violation::Foreign(talk.name.clone())),
                 Line::User(ids) => turns.extend(ids.into_iter().map(|id| (id, Vec::new()))),
-                other => {
+                other @ (Line::Assistant { .. } | Line::Result { .. } | Line::Note) => {
                     if let Some((_, after)) = turns.last_mut() {
                         after.push(other);
                     }

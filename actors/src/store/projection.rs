@@ -117,6 +117,10 @@ pub fn merge_edits(engine: &dyn Engine, payloads: &Payloads, state_dir: &Path) -
         };
         let (known, found) = (record(engine, &agent)?, hash(&bytes));
         if found == known.written || found == known.writing {
+            // What is there is what the next write may leave behind, when it is cut off before it is published.
+            if found != known.written {
+                note(engine, &agent, &ProjectionRecord { written: found.clone(), writing: found })?;
+            }
             continue;
         }
         let edited: BTreeMap<String, SessionRow> = serde_json::from_slice(&bytes).map_err(|error| {
@@ -198,6 +202,12 @@ mod tests {
             fs::write(&path, content).unwrap();
             assert_eq!(merge_edits(&engine, &payloads(&folder), folder.path()).unwrap(), 0);
         }
+
+        // And once more: the file that the crash left, and a write that is cut off before it is published.
+        let found = hash(&fs::read(&path).unwrap());
+        assert_eq!(record(&engine, &agent).unwrap().written, found);
+        note(&engine, &agent, &ProjectionRecord { written: found, writing: hash(b"never published") }).unwrap();
+        assert_eq!(merge_edits(&engine, &payloads(&folder), folder.path()).unwrap(), 0);
     }
 
     #[test]
