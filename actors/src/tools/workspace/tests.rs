@@ -284,9 +284,11 @@ proptest! {
                 Move::Remove(path) => drop(workspace.remove(&real(&path), None)),
                 Move::List(path) => {
                     if let Ok(found) = workspace.open_folder(&real(&path)) {
-                        let (names, _) = Workspace::list(found.folder(), 100).unwrap();
-                        let shows = |name: &str| names.iter().any(|entry| entry.name == name);
-                        prop_assert!(!(shows("workspace") && shows("workspace-twin") && shows("agents")), "{}", path);
+                        let number = |metadata: fs::Metadata| std::os::unix::fs::MetadataExt::ino(&metadata);
+                        let listed = number(found.folder().metadata().unwrap());
+                        for folder in ["", "agents", "agents/main"] {
+                            prop_assert_ne!(listed, number(fs::metadata(home.0.path().join(folder)).unwrap()), "{}", path);
+                        }
                     }
                 }
                 Move::Link { at, to } => {
