@@ -14,6 +14,8 @@ use crate::control;
 const LOOK: Duration = Duration::from_millis(25);
 /// How often it is said what is waited for.
 const SAY: Duration = Duration::from_secs(30);
+/// What is ready to be sent may take this long.
+const OUTBOX: Duration = Duration::from_secs(15);
 /// Deliveries under way may take this long to get an answer of their platform.
 const DELIVERIES: Duration = Duration::from_secs(15);
 /// Clients may take this long to close their sockets.
@@ -53,10 +55,11 @@ pub async fn shutdown(running: &Running, reason: &str, budget: Duration, hurry: 
         tracing::warn!(path, "still at work, stopped all the same; it is resumed at the next start");
     }
     if stragglers.is_empty() {
-        for (lane, handle) in running.domain.delivery.lanes() {
-            if handle.quiesce(DELIVERIES).await.is_err() {
-                tracing::warn!(lane = %lane, "deliveries are still on their way; they are taken up at the next start");
-            }
+        for lane in running.domain.delivery.drain(OUTBOX).await {
+            tracing::warn!(lane = %lane, "not everything could be sent; the rest is sent after the next start");
+        }
+        for lane in running.domain.delivery.quiesce(DELIVERIES).await {
+            tracing::warn!(lane = %lane, "deliveries are still on their way; they are taken up at the next start");
         }
     }
     let left = control::drain(&running.services, reason, None, SOCKETS).await;

@@ -1,6 +1,6 @@
 //! Shortening the history of a conversation: how long it is, where it is cut, what the summary has to say.
 //!
-//! Pure but for [`drive`], which asks a model. Invariants: a tool call is never parted from its result; the latest request
+//! Pure but for `drive`, which asks a model. Invariants: a tool call is never parted from its result; the latest request
 //! of a person that is not settled is kept to the letter; a summary that is no good changes nothing.
 
 pub mod cut;

@@ -44,6 +44,14 @@ impl LaneHandle {
         self.address.call(|reply| LaneMessage::Status { reply }, STATUS_DEADLINE).await
     }
 
+    /// Returns when everything that may be sent now is sent. What waits for its time is not waited for.
+    ///
+    /// # Errors
+    /// When the lane is down or this takes longer than `budget`.
+    pub async fn drain(&self, budget: Duration) -> Result<(), CallError> {
+        self.address.call(|reply| LaneMessage::Drain { reply }, budget).await
+    }
+
     /// Begins nothing new and returns when nothing is on its way any more. For the way down: a restart takes it back.
     ///
     /// # Errors
@@ -128,6 +136,19 @@ impl DeliveryHandle {
     pub fn lanes(&self) -> Vec<(LaneId, LaneHandle)> {
         let lanes = self.lanes.load();
         lanes.iter().map(|(id, lane)| (id.clone(), LaneHandle { address: lane.slot.address() })).collect()
+    }
+
+    /// Waits until every lane has sent what may be sent now, each for `budget` at most. Returns the lanes that were not
+    /// done in time.
+    pub async fn drain(&self, budget: Duration) -> Vec<LaneId> {
+        let lanes = self.lanes().into_iter().map(|(id, lane)| async move {
+            match lane.drain(budget).await {
+                // A lane that is down sends nothing; its messages are kept.
+                Ok(()) | Err(CallError::NoProc) => None,
+                Err(_) => Some(id),
+            }
+        });
+        futures_util::future::join_all(lanes).await.into_iter().flatten().collect()
     }
 
     /// Waits until no lane has anything on its way, each for `budget` at most, and lets none begin anything new. For the

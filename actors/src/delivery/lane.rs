@@ -108,6 +108,11 @@ pub(super) enum LaneMessage {
         /// The answer.
         reply: Reply<LaneStatus>,
     },
+    /// Reply when nothing that may be sent now is left.
+    Drain {
+        /// The answer.
+        reply: Reply<()>,
+    },
     /// Begin nothing new, and reply when nothing is on its way any more.
     Quiesce {
         /// The answer.
@@ -133,6 +138,7 @@ pub(super) struct LaneState {
     /// Woken while the outbox was being asked: what it answers may be old.
     woken: bool,
     typing: BTreeSet<ChatKey>,
+    draining: Vec<Reply<()>>,
     quiescing: Option<Vec<Reply<()>>>,
     status: LaneStatus,
 }
@@ -171,6 +177,7 @@ impl Actor for LaneActor {
             loading: false,
             woken: false,
             typing: BTreeSet::new(),
+            draining: Vec::new(),
             quiescing: None,
             status: LaneStatus::default(),
         };
@@ -198,11 +205,16 @@ impl Actor for LaneActor {
                 state.typing.remove(&chat);
             }
             LaneMessage::Status { reply } => reply.send(state.status()),
+            LaneMessage::Drain { reply } => {
+                state.draining.push(reply);
+                state.wake(ctx);
+            }
             LaneMessage::Quiesce { reply } => {
                 state.quiescing.get_or_insert_default().push(reply);
                 state.answer_quiet();
             }
         }
+        state.answer_drained();
         Ok(())
     }
 }
@@ -215,8 +227,7 @@ impl LaneState {
 
     /// Asks the outbox for the next message, unless there is no hand free for it.
     fn load(&mut self, ctx: &Ctx<LaneMessage>) {
-        let full = self.in_flight.len() >= MAX_IN_FLIGHT || self.waiting.len() >= MAX_WAITING;
-        if self.loading || full || self.paused.is_some() || self.quiescing.is_some() {
+        if self.loading || !self.may_ask() {
             return;
         }
         self.loading = true;
@@ -227,6 +238,12 @@ impl LaneState {
             let next = outbox.next(&lane, skip).await;
             let _gone = reporter.send(LaneMessage::Loaded(next));
         });
+    }
+
+    /// True when there is a hand free for another message.
+    fn may_ask(&self) -> bool {
+        let full = self.in_flight.len() >= MAX_IN_FLIGHT || self.waiting.len() >= MAX_WAITING;
+        !full && self.paused.is_none() && self.quiescing.is_none()
     }
 
     fn loaded(&mut self, next: Result<Option<OutboxEntry>, OutboxError>, ctx: &Ctx<LaneMessage>) {
@@ -345,6 +362,16 @@ impl LaneState {
             && let Some(replies) = &mut self.quiescing
         {
             for reply in replies.drain(..) {
+                reply.send(());
+            }
+        }
+    }
+
+    /// What waits for its time, or for the platform, is not waited for.
+    fn answer_drained(&mut self) {
+        let asks = self.loading || (self.woken && self.may_ask());
+        if self.in_flight.is_empty() && !asks {
+            for reply in self.draining.drain(..) {
                 reply.send(());
             }
         }

@@ -30,7 +30,7 @@ pub fn stats(state_dir: &Path) -> Result<Stats, StoreError> {
 /// Looks for what can't be right.
 ///
 /// # Errors
-/// As [`stats`].
+/// As [`stats()`].
 pub fn check(state_dir: &Path) -> Result<Report, StoreError> {
     check::check(&open(state_dir)?)
 }
@@ -38,7 +38,7 @@ pub fn check(state_dir: &Path) -> Result<Report, StoreError> {
 /// Writes all records to a file.
 ///
 /// # Errors
-/// As [`stats`], and when the file is there or can't be written.
+/// As [`stats()`], and when the file is there or can't be written.
 pub fn export(state_dir: &Path, path: &Path) -> Result<Exported, StoreError> {
     export::export(&open(state_dir)?, path)
 }
@@ -46,7 +46,7 @@ pub fn export(state_dir: &Path, path: &Path) -> Result<Exported, StoreError> {
 /// Keeps everything a start needs in a new folder.
 ///
 /// # Errors
-/// As [`export`].
+/// As [`export()`].
 pub fn backup(state_dir: &Path, target: &Path, created_at: String) -> Result<BackedUp, StoreError> {
     let taken = backup::take(&open(state_dir)?, target)?;
     backup::finish(&taken, created_at)

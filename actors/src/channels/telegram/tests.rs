@@ -437,6 +437,21 @@ async fn typing_is_shown_through_the_lane() {
 }
 
 #[tokio::test]
+async fn a_drained_lane_has_sent_what_was_ready_and_keeps_what_waits_for_its_time() {
+    let world = World::connected().await;
+    for text in ["one", "two", "three"] {
+        world.reply(text);
+    }
+    assert!(world.delivery.drain(Duration::from_secs(10)).await.is_empty());
+    assert_eq!(world.outbox.done_ids().len(), 3);
+    world.fake.fail_next("sendMessage", Fault::TooManyRequests(60));
+    world.reply("later");
+    assert!(world.delivery.drain(Duration::from_secs(10)).await.is_empty(), "the platform's minute is not waited for");
+    assert_eq!(world.outbox.done_ids().len(), 3);
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn a_quiet_lane_says_so() {
     let world = World::connected().await;
     world.fake.fail_next("sendMessage", Fault::Late(Duration::from_millis(100)));
