@@ -75,3 +75,17 @@ async fn a_storm_leaves_the_tree_whole() {
     home.occtl(&["chaos", "storm", "--for", "1x"]).await.exited(2);
     daemon.stop().await.exited(0);
 }
+
+#[tokio::test]
+async fn a_part_at_the_top_that_keeps_failing_ends_the_daemon_with_70() {
+    let home = Home::new();
+    home.config("{}");
+    let daemon = home.start(&["--chaos"]).await;
+    // The root gives its children three restarts a minute.
+    for _ in 0..3 {
+        home.occtl(&["chaos", "inject", "root/lifecycle", "kill", "--wait"]).await.exited(0);
+    }
+    // The end of the daemon may cut the answer off.
+    home.occtl(&["chaos", "inject", "root/lifecycle", "kill"]).await;
+    daemon.ended().await.exited(70);
+}

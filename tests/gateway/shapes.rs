@@ -85,9 +85,10 @@ impl Scene {
         let wanted = self.kept(name, Side::Missing, recorded.iter().map(|line| (*line).to_owned()));
         let live = self.kept(name, Side::Extra, said.iter().map(|said| said.line.clone()));
         if wanted == live {
-            self.fitting += live.len();
+            self.fitting += said.len();
         } else {
-            self.faults.push(format!("{name} goes\n  {}\ninstead of\n  {}", live.join("\n  "), wanted.join("\n  ")));
+            let (live, wanted) = (live.concat().join("\n  "), wanted.concat().join("\n  "));
+            self.faults.push(format!("{name} goes\n  {live}\ninstead of\n  {wanted}"));
         }
         for Said { line, frame } in &said {
             if frame["type"] == "event" {
@@ -100,7 +101,9 @@ impl Scene {
         }
     }
 
-    fn kept(&mut self, name: &str, side: Side, lines: impl Iterator<Item = String>) -> Vec<String> {
+    /// What is compared: requests, answers and events, each in their order. How the three lie between each other is not
+    /// promised: an answer and the events of its run take different ways to the socket.
+    fn kept(&mut self, name: &str, side: Side, lines: impl Iterator<Item = String>) -> [Vec<String>; 3] {
         let mut kept = Vec::new();
         let mut times: BTreeMap<String, usize> = BTreeMap::new();
         for line in lines {
@@ -114,7 +117,9 @@ impl Scene {
                 None => kept.push(line),
             }
         }
-        once(kept)
+        let (requests, rest): (Vec<_>, Vec<_>) = kept.into_iter().partition(|line| line.starts_with("> "));
+        let (answers, events): (Vec<_>, Vec<_>) = rest.into_iter().partition(|line| line.starts_with("< "));
+        [requests, answers, once(events)]
     }
 
     async fn close(self) {

@@ -93,6 +93,29 @@ pub struct Retry {
     pub error: String,
 }
 
+/// What a lane did since it was started.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LaneStatus {
+    /// Messages on their way.
+    pub in_flight: usize,
+    /// Chats that wait for a retry.
+    pub waiting: usize,
+    /// Messages delivered.
+    pub delivered: u64,
+    /// Pieces sent.
+    pub pieces: u64,
+    /// Sends of which nobody knows whether they arrived.
+    pub unknown: u64,
+    /// Pieces taken without an id of the platform.
+    pub without_id: u64,
+    /// Messages given up.
+    pub dead: u64,
+    /// Messages held for an operator.
+    pub held: u64,
+    /// What went wrong last.
+    pub last_error: Option<String>,
+}
+
 /// The store could not do it. The lane waits and tries again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("outbox unavailable: {0}")]

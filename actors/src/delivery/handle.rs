@@ -9,8 +9,8 @@ use supervision::{Address, AdminError, CallError, CastError, ChildId, Slot, Supe
 
 use crate::channels::handle::settled;
 use crate::channels::registry::AccountSetup;
-use crate::delivery::contract::{ChatKey, LaneId};
-use crate::delivery::lane::{self, DeliveryPorts, LaneArgs, LaneMessage, LaneStatus};
+use crate::delivery::contract::{ChatKey, LaneId, LaneStatus};
+use crate::delivery::lane::{self, DeliveryPorts, LaneArgs, LaneMessage};
 
 /// How long a lane may take to say how it fares.
 const STATUS_DEADLINE: Duration = Duration::from_secs(2);

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 use crate::channels::contract::OutboundPort;
 use crate::channels::registry::AccountSetup;
 use crate::clock::Clock;
-use crate::delivery::contract::{ChatKey, LaneId, OutboxEntry, OutboxError, OutboxPort};
+use crate::delivery::contract::{ChatKey, LaneId, LaneStatus, OutboxEntry, OutboxError, OutboxPort};
 use crate::delivery::job::{self, Ending, JobPorts, Report};
 use crate::delivery::rate::Pacer;
 use crate::delivery::retry::RetryPolicy;
@@ -54,29 +54,6 @@ pub struct LaneArgs {
     pub setup: Arc<AccountSetup>,
     /// Ports.
     pub ports: DeliveryPorts,
-}
-
-/// What a lane did since it was started.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LaneStatus {
-    /// Messages on their way.
-    pub in_flight: usize,
-    /// Chats that wait for a retry.
-    pub waiting: usize,
-    /// Messages delivered.
-    pub delivered: u64,
-    /// Pieces sent.
-    pub pieces: u64,
-    /// Sends of which nobody knows whether they arrived.
-    pub unknown: u64,
-    /// Pieces taken without an id of the platform.
-    pub without_id: u64,
-    /// Messages given up.
-    pub dead: u64,
-    /// Messages held for an operator.
-    pub held: u64,
-    /// What went wrong last.
-    pub last_error: Option<String>,
 }
 
 /// What a lane is sent.
