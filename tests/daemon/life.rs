@@ -25,6 +25,8 @@ async fn a_first_start_needs_nothing_and_shows_the_way_in() {
     // occtl finds port and token by itself.
     home.occtl(&["status"]).await.exited(0).printed(&[&daemon.port.to_string(), "health    ok", "all well"]);
     home.occtl(&["agent", "--message", "hello"]).await.exited(0).printed(&["You said: hello"]);
+    let status = home.occtl(&["agent", "--message", "/status"]).await;
+    status.exited(0).printed(&["Session agent:main:main: idle", "Queue: steer"]);
     daemon.stop().await.exited(0).printed(&["SIGTERM: finishing what runs", "stopped"]);
     // The token is not shown where output is kept, from the second start on.
     let daemon = home.start(&[]).await;

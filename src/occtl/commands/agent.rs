@@ -12,7 +12,7 @@ use super::Context;
 use crate::occtl::args::Agent;
 use crate::occtl::failure::Failure;
 use crate::occtl::gateway::{Gateway, is_accepted_stage};
-use crate::occtl::turn::{Step, Turn};
+use crate::occtl::turn::{Ending, Step, Turn};
 
 /// How long a lost gateway is looked for.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -120,8 +120,10 @@ fn show(context: &Context, step: Step) -> Result<(), Failure> {
             context.output.note(&format!("[{words}]"));
             Ok(())
         }
+        // What was not streamed, such as the answer to a command.
+        Step::Over(Ending::Answered(rest)) => context.output.stream(&rest),
         // The response says how it ended, with more in it.
-        Step::Over(_) | Step::Nothing => Ok(()),
+        Step::Over(Ending::Aborted | Ending::Failed(_)) | Step::Nothing => Ok(()),
     }
 }
 
