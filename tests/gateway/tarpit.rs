@@ -15,7 +15,7 @@ use crate::support::gateway::{Gateway, PATIENCE, provider};
 /// What `agents.defaults.timeoutSeconds` says here.
 const BOUND: Duration = Duration::from_secs(2);
 /// What a busy machine may need on top of it.
-const SLACK: Duration = Duration::from_secs(30);
+const SLACK: Duration = Duration::from_secs(8);
 /// Pace of what only keeps a connection open.
 const DRIP: Duration = Duration::from_millis(20);
 
